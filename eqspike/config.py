@@ -1,0 +1,214 @@
+"""An experiment and its parts: strict and frozen. An unknown key or a bad value is one clear error.
+
+Units: times in ms, threshold = 1, rates in spikes per `neuron.dt_ref`. A TOML file sets what differs from
+the defaults below, which train scikit-learn's digits.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import EqspikeError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+
+
+class Part(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Part):
+    """What is learned."""
+
+    name: str = "digits"
+    limit_train: Count | None = None  # use the first so many samples
+    limit_test: Count | None = None
+
+
+class Network(Part):
+    """Layers between the pixels and the classes, and the weights they start from."""
+
+    hidden: Annotated[tuple[Count, ...], Field(strict=False)] = (100,)  # neurons in each hidden layer
+    weight_scale: PerLayer = (1.0,)  # times Glorot and Bengio's range; one value for each weight matrix or for all
+
+    @property
+    def matrices(self) -> int:
+        return len(self.hidden) + 1
+
+
+class Encoding(Part):
+    """Pixels to Poisson spike trains."""
+
+    max_rate: Positive = 0.7  # rate of a white pixel
+
+
+class Neuron(Part):
+    """The leaky integrate-and-fire neuron, see `eqspike.neuron`."""
+
+    dt_ref: Positive = 0.5  # ms, one spike per dt_ref is a rate of 1
+    tau_m: Annotated[float, Field(gt=0, allow_inf_nan=True)] = math.inf  # ms, membrane (inf: no leak)
+    tau_syn: Positive = 1.0  # ms, synaptic current
+    tau_rho: Positive = 5.0  # ms, the trace that the rule reads
+    tau_slow: Positive = 20.0  # ms, the slower trace of the acceleration estimator
+    v_floor: Annotated[float, Field(lt=1)] = -1.0  # the membrane goes no lower
+
+
+class Phases(Part):
+    """The schedule of one presentation."""
+
+    dt: Positive = 0.5  # ms, simulation step
+    free: Positive = 30.0  # ms
+    nudged: Positive = 15.0  # ms, each nudged phase
+    readout: Positive = 20.0  # ms, the last part of the free phase in which output spikes are counted
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> Phases:
+        for name in ("free", "nudged", "readout"):
+            steps = getattr(self, name) / self.dt
+            if abs(steps - round(steps)) > 1e-9 or round(steps) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} ms is no multiple of dt = {self.dt} ms")
+        if self.readout > self.free:
+            raise ValueError(f"readout = {self.readout} ms is longer than the free phase, {self.free} ms")
+        return self
+
+    def steps(self, name: str) -> int:
+        """Length of a part of the schedule in steps."""
+        return round(getattr(self, name) / self.dt)
+
+
+class Plasticity(Part):
+    """The spike-driven equilibrium propagation rule, see `eqspike.plasticity`."""
+
+    estimator: Literal["centered", "one-sided", "acceleration"] = "centered"
+    beta: float = 1.0  # strength of the nudge
+    beta_sign: Literal["fixed", "random"] = "fixed"  # random: drawn for each batch
+    target_rate: Positive = 0.8  # rate of the right output neuron
+    replay: bool = True  # nudged phases see the spikes of the phase they are held against
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> Plasticity:
+        if self.beta == 0:
+            raise ValueError("beta = 0 nudges nothing: choose beta > 0")
+        if self.estimator == "centered" and self.beta_sign == "random":
+            raise ValueError("beta_sign = 'random' has no meaning under 'centered', which uses both signs")
+        return self
+
+
+class Training(Part):
+    """The loop."""
+
+    epochs: Count = 10
+    batch_size: Count = 20
+    learning_rates: PerLayer = (0.03,)  # one value for each weight matrix, input to output, or one for all
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.8  # of the learning rates, after each epoch
+
+
+class EngineSettings(Part):
+    """How the network is simulated."""
+
+    name: Literal["fast", "brian2"] = "fast"
+    precision: Literal["float32", "float64"] = "float32"
+    threads: Count | None = None  # None: all cores; the result is the same
+    codegen: Literal["numpy", "cython"] = "numpy"  # Brian2's code generation target
+
+
+class Experiment(Part):
+    """Everything that decides a run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "digits"
+    description: str = "64-100-10 on scikit-learn's digits, the default"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    data: Data = Data()
+    network: Network = Network()
+    encoding: Encoding = Encoding()
+    neuron: Neuron = Neuron()
+    phases: Phases = Phases()
+    plasticity: Plasticity = Plasticity()
+    training: Training = Training()
+    engine: EngineSettings = EngineSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        dt, dt_ref = self.phases.dt, self.neuron.dt_ref
+        if self.encoding.max_rate * dt / dt_ref > 1:
+            raise ValueError(
+                f"encoding.max_rate = {self.encoding.max_rate} is {self.encoding.max_rate * dt / dt_ref:g} spikes"
+                " in a step, at most 1 can be drawn: lower it or phases.dt"
+            )
+        if self.plasticity.estimator == "one-sided" and self.phases.nudged > self.phases.free:
+            raise ValueError("phases.nudged is longer than phases.free, whose end 'one-sided' is held against")
+        matrices = self.network.matrices
+        for where, values in (
+            ("network.weight_scale", self.network.weight_scale),
+            ("training.learning_rates", self.training.learning_rates),
+        ):
+            if len(values) not in (1, matrices):
+                raise ValueError(f"{where} has {len(values)} values for {matrices} weight matrices: give 1 or {matrices}")
+        return self
+
+    def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """One value for each weight matrix, from one for all or one for each."""
+        return values * self.network.matrices if len(values) == 1 else values
+
+
+def experiment(source: Path | str | None = None, changes: Iterable[str] = ()) -> Experiment:
+    """Read an experiment from a TOML file (None: the defaults) and apply `section.key=value` changes.
+
+    Raises EqspikeError for a file that can not be read, an unknown key, a wrong type or an impossible value.
+    """
+    where, table = "settings", {}
+    if source is not None:
+        where = str(source)
+        try:
+            table = tomllib.loads(Path(source).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise EqspikeError(f"{where}: can not read this experiment: {reason}") from error
+    for change in changes:
+        _apply(table, change)
+    return validated(table, where)
+
+
+def validated(table: dict[str, Any], where: str = "settings") -> Experiment:
+    """An experiment from nested dictionaries; `where` names their origin in an error."""
+    try:
+        return Experiment.model_validate(table)
+    except ValidationError as error:
+        raise EqspikeError(f"{where}: " + "; ".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is no setting"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    given = repr(problem["input"])
+    return f"{key}: {message[0].lower()}{message[1:]}, got {given if len(given) <= 60 else given[:57] + '...'}"
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    path, equals, text = change.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise EqspikeError(f"--set {change!r}: write section.key=value, for instance training.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    for depth, key in enumerate(keys[:-1], 1):
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise EqspikeError(f"--set {change!r}: {'.'.join(keys[:depth])} is no section")
+    table[keys[-1]] = value
