@@ -24,7 +24,9 @@ from .config import Neuron
 
 def equations(neuron: Neuron, nudged: bool = False) -> str:
     """The model in Brian2's words. Parameters that are names here live in `namespace(neuron)`."""
-    leak = "-v/tau_m + " if math.isfinite(neuron.tau_m) else ""
+    # equal time constants under two names would make the exact solution 0/0
+    tau_m = next((name for name in ("tau_syn", "tau_rho") if getattr(neuron, name) == neuron.tau_m), "tau_m")
+    leak = f"-v/{tau_m} + " if math.isfinite(neuron.tau_m) else ""
     drive = "I + b + beta*(target - rho)" if nudged else "I + b"
     return f"""
     dv/dt = {leak}({drive})/dt_ref : 1

@@ -2,10 +2,10 @@
 
 A synapse sees only its two neurons:
 
-    on a spike of i:  dW_ij += sign * trace_j
-    on a spike of j:  dW_ij += sign * trace_i
+    on a spike of i:  dW_ij += phase_sign * trace_j
+    on a spike of j:  dW_ij += phase_sign * trace_i
 
-with the phase's sign, and trace = rho; under the `acceleration` estimator trace = rho - slow, the rate of
+with the sign of the phase, and trace = rho; under the `acceleration` estimator trace = rho - slow, the rate of
 change that EqSpike uses (Martin et al. 2021). The bias is a synapse from a unit that spikes in every dt_ref
 and whose trace has settled at 1 (so that its rate of change is 0). After a batch of B samples
 
@@ -25,8 +25,8 @@ from .phases import Phase
 # The rule as Brian2 reads it; `kick` is dt_ref/tau_syn. Each line transmits the spike and learns.
 TRANSMIT_UP = "I_post += kick * w"
 TRANSMIT_DOWN = "I_pre += kick * w"
-ON_PRE = "dw += sign * (rho_post - slow_weight * slow_post)"
-ON_POST = "dw += sign * (rho_pre - slow_weight * slow_pre)"
+ON_PRE = "dw += phase_sign_post * (rho_post - slow_weight * slow_post)"
+ON_POST = "dw += phase_sign_post * (rho_pre - slow_weight * slow_pre)"
 
 
 def slow_weight(plasticity: Plasticity) -> float:

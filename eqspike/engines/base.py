@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Experiment
+from ..errors import EqspikeError
 from ..learner import Batch, Outcome, Parameters
 from ..phases import FREE, Phase, free_phase, names, schedule
 from ..plasticity import beta_difference
@@ -96,3 +97,9 @@ def fan_out(sizes: Sequence[int]) -> NDArray[np.int64]:
 def free_steps(phases: Sequence[Phase]) -> int:
     """Steps of the free phase in a schedule."""
     return sum(p.steps for p in phases if p.name == FREE)
+
+
+def check_images(batch: Batch, sizes: Sequence[int]) -> None:
+    """Raise EqspikeError unless the images fit the input layer."""
+    if batch.images.shape[1] != sizes[0]:
+        raise EqspikeError(f"images of {batch.images.shape[1]} pixels do not fit an input layer of {sizes[0]} neurons")

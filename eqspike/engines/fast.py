@@ -10,14 +10,13 @@ import numpy as np
 
 from ..config import Experiment
 from ..encoding import rasters, sample_keys, white_pixel_probability
-from ..errors import EqspikeError
 from ..learner import Batch, Parameters
 from ..neuron import propagator
 from ..phases import FREE, Phase
 from ..plasticity import slow_weight
 from ..randomness import MEMBRANE
 from . import kernels
-from .base import Engine, Presentation, Recording, free_steps
+from .base import Engine, Presentation, Recording, check_images, free_steps
 
 
 class FastEngine(Engine):
@@ -169,9 +168,3 @@ def _arrays(phases: Sequence[Phase], dtype) -> tuple[np.ndarray, ...]:
         row,
         slot,
     )
-
-
-def check_images(batch: Batch, sizes: Sequence[int]) -> None:
-    """Raise EqspikeError unless the images fit the input layer."""
-    if batch.images.shape[1] != sizes[0]:
-        raise EqspikeError(f"images of {batch.images.shape[1]} pixels do not fit an input layer of {sizes[0]} neurons")
