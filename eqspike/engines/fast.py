@@ -53,7 +53,7 @@ class FastEngine(Engine):
             self._zeros("forward", (L, fresh, 2, M), dtype),
             self._zeros("starts", (L, fresh, 2, sizes[0] + H), dtype),
         )
-        bias_change = self._zeros("bias_change", (L, M), dtype)
+        bias_change = self._zeros("bias_change", (B, M), dtype)
         events = (
             self._zeros("input_first", (L, sizes[0] + 1), np.int32),
             self._zeros("input_events", (L, sizes[0] * learned), np.int32, clear=False),

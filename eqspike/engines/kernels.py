@@ -36,32 +36,37 @@ from ..randomness import uniform
 _compiled = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 
 
+# Rows are taken as slices: only an index that can not be negative lets the compiler use vector instructions.
+
+
 @_compiled
-def add_rows(matrix, base, stride, width, rows, count, total):
-    """total[:width] += the sum of matrix[base + stride * row:][:width] over rows[:count]."""
+def add_rows(matrix, base, stride, rows, total):
+    """total [N] += the sum over `rows` of matrix[base + stride * row:][:N], four at a time to save passes."""
+    width = len(total)
     n = 0
-    while n + 4 <= count:
-        a = base + stride * rows[n]
-        b = base + stride * rows[n + 1]
-        c = base + stride * rows[n + 2]
-        d = base + stride * rows[n + 3]
+    while n + 4 <= len(rows):
+        a = matrix[base + stride * rows[n] :][:width]
+        b = matrix[base + stride * rows[n + 1] :][:width]
+        c = matrix[base + stride * rows[n + 2] :][:width]
+        d = matrix[base + stride * rows[n + 3] :][:width]
         for j in range(width):
-            total[j] += (matrix[a + j] + matrix[b + j]) + (matrix[c + j] + matrix[d + j])
+            total[j] += (a[j] + b[j]) + (c[j] + d[j])
         n += 4
-    while n < count:
-        a = base + stride * rows[n]
+    while n < len(rows):
+        a = matrix[base + stride * rows[n] :][:width]
         for j in range(width):
-            total[j] += matrix[a + j]
+            total[j] += a[j]
         n += 1
 
 
 @_compiled
-def add_kicks(matrix, base, width, rows, kick, current):
-    """Currents [width] take `kick` times the rows' weights."""
+def add_kicks(matrix, base, rows, kick, current):
+    """current [N] += kick times the sum over `rows` of matrix[base + N * row:][:N]."""
+    width = len(current)
     for row in rows:
-        a = base + width * row
+        a = matrix[base + width * row :][:width]
         for j in range(width):
-            current[j] += kick * matrix[a + j]
+            current[j] += kick * a[j]
 
 
 @_compiled
@@ -77,12 +82,11 @@ def draw_input(image, probability, key, spikes, first, steps_of, rows, count):
         first[i] = n
         if image[i] > 0:
             draw_pixel(image[i] * probability, i, pixels, key, spikes)
-            for t in range(len(spikes)):
-                if spikes[t]:
-                    steps_of[n] = t
-                    n += 1
-                    rows[t, count[t]] = i
-                    count[t] += 1
+            for t in range(len(spikes)):  # without a branch: half of them would be guessed wrong
+                steps_of[n] = t
+                n += spikes[t]
+                rows[t, count[t]] = i
+                count[t] += spikes[t]
     first[pixels] = n
 
 
@@ -118,17 +122,17 @@ def present(
     kept, kept_input = np.zeros((4, M), dtype), np.zeros((2, pixels), dtype)
     drive = np.zeros((raster_steps, width), dtype)  # input current, spread over steps
     back_rho, back_slow = np.zeros(M, dtype), np.zeros(M, dtype)
-    g, q = np.zeros((learning_rows, M), dtype), np.zeros((learning_rows, M), np.uint8)
+    g, q = np.zeros((max(learning_rows, 1), M), dtype), np.zeros((max(learning_rows, 1), M), np.uint8)
     spiking, filled = np.zeros(M, np.int32), np.zeros(H + 1, np.int32)
     draws = np.zeros(raster_steps, np.uint8)
-    first, steps_of = np.zeros(pixels + 1, np.int32), np.zeros(pixels * raster_steps, np.int32)
+    first, steps_of = np.zeros(pixels + 1, np.int32), np.zeros(pixels * raster_steps + 1, np.int32)
     rows, row_counts = np.zeros((raster_steps, pixels), np.int32), np.zeros(raster_steps, np.int32)
 
     for b in range(thread, len(images), threads):
         draw_input(images[b], probability, keys[b], draws, first, steps_of, rows, row_counts)
         drive[:] = 0
         for t in range(raster_steps):
-            add_rows(weights, 0, width, width, rows[t], row_counts[t], drive[t])
+            add_rows(weights, 0, width, rows[t, : row_counts[t]], drive[t])
         for j in range(M):
             v[j] = uniform(potential_keys[b], uint64(j))
         current[:] = 0
@@ -137,6 +141,7 @@ def present(
         input_rho[:] = 0
         input_slow[:] = 0
         recorded = 0
+        g_now, q_now, bias_sum = g[0], q[0], bias_change[b]
 
         for p in range(len(steps)):
             row, sign = learning_row[p], signs[p]
@@ -156,6 +161,7 @@ def present(
 
             for t in range(steps[p]):
                 r = raster_from[p] + t
+                arriving, arrived = drive[r], rows[r, : row_counts[r]]
                 # 1. state update, 2. floor
                 for j in range(H):
                     x = v_decay * v[j] + from_current * current[j] + from_drive * biases[j]
@@ -175,12 +181,13 @@ def present(
                     for i in range(pixels):
                         input_slow[i] *= slow_decay
                 if row >= 0:
+                    g_now, q_now = g[row + t], q[row + t]
                     for j in range(M):
-                        g[row + t, j] = sign * (rho[j] - slow_weight * slow[j])
-                        bias_change[b, j] += bias_step * g[row + t, j]
+                        g_now[j] = sign * (rho[j] - slow_weight * slow[j])
+                        bias_sum[j] += bias_step * g_now[j]
                 # 3. threshold, 4. synapses, 5. reset; layer by layer, since currents act in the next step only
                 for j in range(width):
-                    current[j] += current_kick * drive[r, j]
+                    current[j] += current_kick * arriving[j]
                 n = start = base = below = 0
                 for layer in range(1, layers + 1):
                     size = sizes[layer]
@@ -192,14 +199,10 @@ def present(
                     if n > begin:
                         if layer < layers:
                             above = sizes[layer + 1]
-                            add_kicks(
-                                weights, base, above, spiking[begin:n], current_kick, current[end : end + above]
-                            )
+                            add_kicks(weights, base, spiking[begin:n], current_kick, current[end : end + above])
                         if layer > 1:
                             under = sizes[layer - 1]
-                            add_kicks(
-                                transposed, below, under, spiking[begin:n], current_kick, current[start - under : start]
-                            )
+                            add_kicks(transposed, below, spiking[begin:n], current_kick, current[start - under : start])
                         for e in range(begin, n):
                             j = start + spiking[e]
                             v[j] -= 1
@@ -207,15 +210,15 @@ def present(
                             slow[j] += slow_kick
                             n_spikes[j] += 1
                             if row >= 0:
-                                q[row + t, j] = 1
-                                bias_change[b, j] += sign * (1 - slow_weight)
+                                q_now[j] = 1
+                                bias_sum[j] += sign * (1 - slow_weight)
                             if len(spikes_record):
                                 spikes_record[b, recorded, j] = 1
                     start = end
-                for e in range(row_counts[r]):
-                    input_rho[rows[r, e]] += rho_kick
-                    input_slow[rows[r, e]] += slow_kick
-                input_counts[b, p] += row_counts[r]
+                for i in arrived:
+                    input_rho[i] += rho_kick
+                    input_slow[i] += slow_kick
+                input_counts[b, p] += len(arrived)
                 if len(v_record):
                     v_record[b, recorded] = v
                     rho_record[b, recorded] = rho
@@ -228,23 +231,24 @@ def present(
             if row >= 0:  # run the rule backwards through the phase
                 back_rho[:] = 0
                 back_slow[:] = 0
-                for t in range(row + steps[p] - 1, row - 1, -1):
+                for t in range(steps[p] - 1, -1, -1):
+                    g_now, q_now = g[row + t], q[row + t]
                     for j in range(M):
-                        g[t, j] += back_rho[j] - slow_weight * back_slow[j]
-                        back_rho[j] = rho_decay * (back_rho[j] + sign * rho_kick * q[t, j])
+                        g_now[j] += back_rho[j] - slow_weight * back_slow[j]
+                        back_rho[j] = rho_decay * (back_rho[j] + sign * rho_kick * q_now[j])
                     if slow_weight != 0:
                         for j in range(M):
-                            back_slow[j] = slow_decay * (back_slow[j] + sign * slow_kick * q[t, j])
-                for j in range(M):
-                    forward[b, slot[p], 0, j] += back_rho[j] / rho_kick
-                    forward[b, slot[p], 1, j] -= slow_weight * back_slow[j] / slow_kick
-                for t in range(steps[p]):
+                            back_slow[j] = slow_decay * (back_slow[j] + sign * slow_kick * q_now[j])
                     shared = gathered_input[b, raster_from[p] + t - learned_from]
                     for j in range(width):
-                        shared[j] += g[row + t, j]
+                        shared[j] += g_now[j]
+                f_rho, f_slow = forward[b, slot[p], 0], forward[b, slot[p], 1]
+                for j in range(M):
+                    f_rho[j] += back_rho[j] / rho_kick
+                    f_slow[j] -= slow_weight * back_slow[j] / slow_kick
 
         if learning_rows:
-            gathered[b] = g[:, width:]
+            gathered[b] = g[:learning_rows, width:]
             n = 0
             for i in range(pixels):
                 input_first[b, i] = n
@@ -290,12 +294,12 @@ def accumulate(
             for b in range(batch):
                 if layer == 0:
                     events = input_events[b, input_first[b, i] : input_first[b, i + 1]]
-                    add_rows(flat_input, b * learned * width, width, width, events, len(events), total)
+                    add_rows(flat_input, b * learned * width, width, events, total)
                 else:
                     h = row - pixels
                     events = hidden_events[b, hidden_first[b, h] : hidden_first[b, h + 1]]
                     offset = b * learning_rows * stride + column - width
-                    add_rows(flat, offset, stride, size, events, len(events), total)
+                    add_rows(flat, offset, stride, events, total)
                 for s in range(forward.shape[1]):
                     for kind in range(2 if slow_weight != 0 else 1):
                         r = starts[b, s, kind, row]

@@ -1,0 +1,96 @@
+"""Names what a user can not guess from a flat error curve: dead or saturated layers, exploding weights, NaN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import EqspikeError
+from .learner import Outcome, Parameters
+
+WINDOW = 50  # batches over which activity is averaged
+SATURATED = 0.95  # activity from which a neuron passes no gradient: its rate can not rise
+EXPLODED = 100.0  # times the norm at the start
+
+
+class TrainingStopped(EqspikeError):
+    """Going on is pointless; the message says why and what to change."""
+
+
+@dataclass(frozen=True)
+class Sickness:
+    """One finding; `fatal` where no further batch can mend it."""
+
+    layer: str
+    what: str
+    cause: str
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.layer} {self.what}: {self.cause}"
+
+
+class Monitor:
+    """Watches activity and parameters batch by batch and reports each sickness when it begins."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._norms = [np.linalg.norm(w) for w in parameters.weights]
+        self._names = [*(f"hidden layer {n}" for n in range(1, len(parameters.weights))), "the output layer"]
+        self._activity = [np.zeros(n) for n in parameters.sizes[1:]]
+        self._batches = 0
+        self._known: set[tuple[str, str]] = set()
+
+    def after_batch(self, outcome: Outcome, parameters: Parameters) -> list[Sickness]:
+        """New sicknesses. Raises TrainingStopped for a fatal one."""
+        found = self._weights(parameters)
+        for total, activity in zip(self._activity, outcome.activity[1:]):
+            total += activity
+        self._batches += 1
+        if self._batches == WINDOW:
+            found += self._layers([total / WINDOW for total in self._activity])
+            for total in self._activity:
+                total[:] = 0
+            self._batches = 0
+        new = [s for s in found if (s.layer, s.what) not in self._known]
+        self._known.update((s.layer, s.what) for s in new)
+        for sickness in new:
+            if sickness.fatal:
+                raise TrainingStopped(str(sickness))
+        return new
+
+    def _weights(self, parameters: Parameters) -> list[Sickness]:
+        found = []
+        for n, (weights, norm) in enumerate(zip(parameters.weights, self._norms), 1):
+            now = np.sqrt(np.vdot(weights, weights))
+            if not np.isfinite(now):
+                found.append(
+                    Sickness(f"weight matrix {n}", "is no longer a number", "lower training.learning_rates", fatal=True)
+                )
+            elif now > EXPLODED * norm > 0:
+                cause = f"its norm is over {EXPLODED:g} times that of the start; lower training.learning_rates"
+                found.append(Sickness(f"weight matrix {n}", "exploded", cause, fatal=True))
+        return found
+
+    def _layers(self, activity: list[np.ndarray]) -> list[Sickness]:
+        found = []
+        for name, rates in zip(self._names, activity):
+            output = name == self._names[-1]
+            silent, saturated = np.mean(rates == 0), np.mean(rates > SATURATED)
+            if silent == 1:
+                cause = (
+                    "no spike, no gradient, so it stays dead; lower training.learning_rates, or raise "
+                    + ("plasticity.beta or " if output else "")
+                    + "network.weight_scale or encoding.max_rate"
+                )
+                found.append(Sickness(name, "is silent", cause, fatal=True))
+            elif silent > (0 if output else 0.9):
+                cause = f"{silent:.0%} of its neurons never spike and learn nothing; lower training.learning_rates"
+                found.append(Sickness(name, "is mostly silent" if not output else "has silent neurons", cause))
+            if saturated == 1:
+                cause = "every neuron spikes in every step; lower network.weight_scale or training.learning_rates"
+                found.append(Sickness(name, "is saturated", cause, fatal=True))
+            elif saturated > 0.5:
+                cause = f"{saturated:.0%} of its neurons spike in every step; lower network.weight_scale"
+                found.append(Sickness(name, "is mostly saturated", cause))
+        return found
