@@ -24,7 +24,7 @@ PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
 class Part(BaseModel):
     """A group of settings."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
 class Data(Part):
@@ -107,10 +107,10 @@ class Plasticity(Part):
 class Training(Part):
     """The loop."""
 
-    epochs: Count = 10
+    epochs: Count = 15
     batch_size: Count = 20
-    learning_rates: PerLayer = (0.03,)  # one value for each weight matrix, input to output, or one for all
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.8  # of the learning rates, after each epoch
+    learning_rates: PerLayer = (0.008,)  # one value for each weight matrix, input to output, or one for all
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.9  # of the learning rates, after each epoch
 
 
 class EngineSettings(Part):

@@ -90,6 +90,9 @@ class Monitor:
             if saturated == 1:
                 cause = "every neuron spikes in every step; lower network.weight_scale or training.learning_rates"
                 found.append(Sickness(name, "is saturated", cause, fatal=True))
+            elif silent < 1 and silent + saturated == 1:
+                cause = "each neuron spikes never or in every step, so no nudge moves it; lower training.learning_rates"
+                found.append(Sickness(name, "is stuck", cause, fatal=True))
             elif saturated > 0.5:
                 cause = f"{saturated:.0%} of its neurons spike in every step; lower network.weight_scale"
                 found.append(Sickness(name, "is mostly saturated", cause))

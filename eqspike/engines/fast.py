@@ -44,7 +44,7 @@ class FastEngine(Engine):
         recorded = sum(p.steps for p in phases)
 
         counts = self._zeros("counts", (B, len(phases), M), np.int32)
-        input_counts = self._zeros("input_counts", (B, len(phases)), np.int64)
+        input_counts = self._zeros("input_counts", (B, len(phases), sizes[0]), np.int32)
         readout = np.zeros((B, sizes[-1]), np.int64)
         settled = np.zeros((B, sizes[-1]), dtype)
         gathering = (
@@ -84,10 +84,8 @@ class FastEngine(Engine):
             np.sum(bias_change, axis=0, out=change.vector[-M:])
 
         layers = np.cumsum(sizes[1:-1])
-        by_layer = [part.sum((0, 2)) for part in np.split(counts, layers, axis=2)]
-        free = np.array([p.name == FREE for p in phases])
-        rates = counts[:, free].sum((0, 1)) / (B * free_steps(phases))
-        input_rate = batch.images.mean(0) * white_pixel_probability(self.experiment)
+        by_layer = [input_counts, *np.split(counts, layers, axis=2)]
+        free = [p.name == FREE for p in phases]
         recording = None
         if record:
             raster = rasters(self.experiment, batch, max(p.raster_until for p in phases))
@@ -99,8 +97,8 @@ class FastEngine(Engine):
                 np.split(traces, layers, axis=2),
             )
         return Presentation(
-            spikes=np.stack([input_counts.sum(0), *by_layer], axis=1),
-            free_rates=[input_rate, *np.split(rates, layers)],
+            spikes=np.stack([layer.sum((0, 2)) for layer in by_layer], axis=1),
+            free_rates=[layer[:, free].sum((0, 1)) / (B * free_steps(phases)) for layer in by_layer],
             readout=readout,
             settled=settled,
             change=change,

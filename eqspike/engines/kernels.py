@@ -98,7 +98,7 @@ def present(
     propagator, kicks, v_floor, slow_weight, bias_step,  # see fast.py
     steps, betas, signs, readouts, restarts, raster_from, learning_row, slot,  # the schedule, [P] each
     learned_from, learned_until,  # the raster rows that are learned from
-    counts, input_counts, readout, settled,  # out: [B, P, M], [B, P], [B, N_out], [B, N_out]
+    counts, input_counts, readout, settled,  # out: [B, P, M], [B, P, N_0], [B, N_out], [B, N_out]
     gathered_input, gathered, forward, starts, bias_change,  # out: G of layer 1, of the others, F, r(0), dB
     input_first, input_events, hidden_first, hidden_events,  # out: learned presynaptic spikes, by neuron
     spikes_record, v_record, rho_record,  # out, if not empty: [B, T, M]
@@ -156,7 +156,7 @@ def present(
                 starts[b, slot[p], 1, :pixels] = input_slow
                 starts[b, slot[p], 0, pixels:] = rho[:H]
                 starts[b, slot[p], 1, pixels:] = slow[:H]
-            n_spikes = counts[b, p]
+            n_spikes, n_inputs = counts[b, p], input_counts[b, p]
             pull = betas[p] * from_rho
 
             for t in range(steps[p]):
@@ -218,7 +218,7 @@ def present(
                 for i in arrived:
                     input_rho[i] += rho_kick
                     input_slow[i] += slow_kick
-                input_counts[b, p] += len(arrived)
+                    n_inputs[i] += 1
                 if len(v_record):
                     v_record[b, recorded] = v
                     rho_record[b, recorded] = rho

@@ -1,0 +1,70 @@
+"""Samples per second of the fast engine against the Brian2 engine (cython), both on one thread, in one run.
+
+    python benchmarks/engines.py [--model models/eqspike_300.toml] [--batches 5] [--json]
+
+Trains both on the same random images of MNIST's brightness, batch 20, alternating batch by batch; prints the
+median of the ratios. Builds (compilation) happen before. Takes about two minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+import click
+import numpy as np
+
+from eqspike import Batch, Engine, engine, experiment, initial_parameters
+
+FAST_BATCHES = 20  # timed together, for one of the reference's
+
+
+def images_like_mnist(batch: int, rng: np.random.Generator) -> Batch:
+    """Every fifth pixel is lit, 0.66 bright on average: MNIST's mean of 0.13."""
+    lit = rng.random((batch, 784)) < 0.195
+    images = np.where(lit, rng.beta(1.2, 0.6, (batch, 784)), 0).astype(np.float32)
+    return Batch(images, rng.integers(0, 10, batch), rng.integers(0, 60_000, batch))
+
+
+def seconds(learner: Engine, batches: list[Batch]) -> float:
+    """Wall time of the gradients of some batches."""
+    start = time.perf_counter()
+    for batch in batches:
+        learner.gradient(batch)
+    return time.perf_counter() - start
+
+
+@click.command()
+@click.option("--model", default="models/eqspike_300.toml")
+@click.option("--batches", default=5)
+@click.option("--json", "as_json", is_flag=True)
+def main(model: str, batches: int, as_json: bool) -> None:
+    """Measure and print."""
+    rng, learners = np.random.default_rng(0), {}
+    for name in ("brian2", "fast"):
+        settings = experiment(model, [f"engine.name={name}", "engine.threads=1", "engine.codegen=cython"])
+        learners[name] = engine(settings, initial_parameters(settings, 784, 10))
+        learners[name].gradient(images_like_mnist(20, rng))  # build and compile
+    reference, fast = [], []
+    for _ in range(batches):
+        reference.append(seconds(learners["brian2"], [images_like_mnist(20, rng)]) / 20)
+        fast.append(seconds(learners["fast"], [images_like_mnist(20, rng) for _ in range(FAST_BATCHES)]) / 20 / FAST_BATCHES)
+    ratio = float(np.median(np.divide(reference, fast)))
+    result = {
+        "brian2_ms_per_sample": 1e3 * float(np.median(reference)),
+        "fast_ms_per_sample": 1e3 * float(np.median(fast)),
+        "ratio": ratio,
+    }
+    print(
+        f"one training sample: brian2 (cython) {result['brian2_ms_per_sample']:.1f} ms,"
+        f" fast {result['fast_ms_per_sample']:.3f} ms, ratio {ratio:.0f}"
+    )
+    if as_json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

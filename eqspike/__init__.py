@@ -1,0 +1,15 @@
+"""eqspike: spiking networks trained by equilibrium propagation."""
+
+from . import datasets, records
+from .config import Experiment, experiment
+from .engines import Engine, engine
+from .errors import EqspikeError
+from .learner import Batch, Learner, Parameters
+from .phases import free_phase, schedule
+from .training import Epoch, Evaluation, Hooks, evaluate, initial_parameters, train
+
+__version__ = "0.1.0"
+__all__ = [
+    "Batch", "Engine", "Epoch", "EqspikeError", "Evaluation", "Experiment", "Hooks", "Learner", "Parameters",
+    "datasets", "engine", "evaluate", "experiment", "free_phase", "initial_parameters", "records", "schedule", "train",
+]  # fmt: skip
