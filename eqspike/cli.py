@@ -89,8 +89,8 @@ def train(model, changes, seed, epochs, engine_name, threads, limit_train, limit
     given = [f"{key}={value}" for key, value in options.items() if value is not None]
     settings = experiment(model and _model_path(model), [*changes, *given])
     screen = _screen(as_json, quiet)
-    directory = _run_directory(out, settings)
     data = _load_data(settings, data_dir, screen)
+    directory = _run_directory(out, settings)
     run = _train(settings, data, directory, screen)
     _print_result(run, directory, screen)
     if as_json:

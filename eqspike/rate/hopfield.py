@@ -28,7 +28,7 @@ through time, and its updates are the same step by step in both orders (`Hopfiel
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -107,7 +107,7 @@ class Hopfield:
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
-        self.parameters = parameters
+        self.parameters, self.dtype = parameters, parameters.vector.dtype
         self.step, self.n_free, self.n_nudged, self.beta = step, n_free, n_nudged, beta
         self.nudging, self.order, self.seed = nudging, order, seed
         self.phases = (FREE, NUDGED, OPPOSITE) if nudging == "centered" else (FREE, NUDGED)
@@ -118,7 +118,7 @@ class Hopfield:
             raise EqspikeError("persistent states need the number of training samples: give samples")
         self.persistent_states: NDArray | None = None  # [samples, sum of N_l]; what a checkpoint has to keep
         if persistent:
-            self.persistent_states = np.zeros((samples, sum(parameters.sizes[1:])), parameters.vector.dtype)
+            self.persistent_states = np.zeros((samples, sum(parameters.sizes[1:])), self.dtype)
 
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely from zero."""
@@ -146,7 +146,7 @@ class Hopfield:
 
     def rest(self, batch: int) -> States:
         """States at zero, where a free phase begins."""
-        return [np.zeros((batch, n), self.parameters.vector.dtype) for n in self.parameters.sizes[1:]]
+        return [np.zeros((batch, n), self.dtype) for n in self.parameters.sizes[1:]]
 
     def targets(self, batch: Batch) -> NDArray:
         """One-hot labels [B, N_out]. Raises EqspikeError for samples that do not fit the network."""
@@ -154,7 +154,7 @@ class Hopfield:
         check_images(batch, sizes)
         if batch.labels.max() >= sizes[-1]:
             raise EqspikeError(f"label {batch.labels.max()} does not fit an output layer of {sizes[-1]} neurons")
-        return (np.arange(sizes[-1]) == batch.labels[:, None]).astype(self.parameters.vector.dtype)
+        return (np.arange(sizes[-1]) == batch.labels[:, None]).astype(self.dtype)
 
     def energy(self, states: States, images: NDArray) -> NDArray:
         """Energy E of each sample [B]; without its nudge, and without the input's own square."""
@@ -195,7 +195,7 @@ class Hopfield:
         free = self._settle(clamped, early, self.n_nudged, trail=trail)
         bptt = self._backward_through_time(batch.images, clamped, trail, (free[-1] - targets) / len(batch))
 
-        eqprop = [Parameters(self.parameters.sizes, self.parameters.vector.dtype) for _ in range(self.n_nudged)]
+        eqprop = [Parameters(self.parameters.sizes, self.dtype) for _ in range(self.n_nudged)]
         betas = (self.beta, -self.beta) if self.nudging == "centered" else (self._signed_beta(batch),)
         for beta in betas:
             trail = [free]
@@ -205,10 +205,10 @@ class Hopfield:
         return eqprop, bptt
 
     def _clamp(self, images: NDArray) -> Clamped:
-        up, dtype = self.parameters.weights, self.parameters.vector.dtype
-        unused = np.zeros((0, 0), dtype)  # nothing goes down to the input
+        up = self.parameters.weights
+        unused = np.zeros((0, 0), self.dtype)  # nothing goes down to the input
         down = [unused, *(np.ascontiguousarray(weights.T) for weights in up[1:])]
-        drive = images.astype(dtype, copy=False) @ up[0]
+        drive = images.astype(self.dtype, copy=False) @ up[0]
         return Clamped(drive, tuple(up), tuple(down), tuple(self.parameters.biases))
 
     def _start(self, batch: Batch) -> States:
@@ -224,7 +224,7 @@ class Hopfield:
         if self.nudging != "random-sign":
             return self.beta
         key = int(stream(self.seed, SIGN, batch.split, batch.epoch, int(batch.samples[0])))
-        return self.beta * np.random.Generator(np.random.Philox(key=key)).choice((-1, 1))
+        return self.beta * float(np.random.Generator(np.random.Philox(key=key)).choice((-1, 1)))
 
     def _halves(self, nudged: bool = False) -> list[list[int]]:
         """Layers that move together, in the order of an iteration; layer 0 is the first that moves."""
@@ -244,31 +244,26 @@ class Hopfield:
         trail: list[States] | None = None,
     ) -> States:
         """`settle` for a clamped input; the states after each half of an iteration are added to `trail`."""
-        dtype = self.parameters.vector.dtype
-        states = tuple(np.array(s, dtype, order="C").clip(0, self.highest) for s in states)
+        number = self.dtype.type
+        states = tuple(np.array(s, self.dtype, order="C").clip(0, self.highest) for s in states)
         below, above = ([np.empty_like(s) for s in states] for _ in range(2))
         below[0], above[-1][:] = clamped.drive, 0
-        keep = np.full(len(states), 1 - self.step, dtype)
+        keep = np.full(len(states), 1 - self.step, self.dtype)
         if targets is not None:  # the nudge is linear too: a layer of targets above, and a stronger leak
-            above[-1] = dtype.type(beta) * targets
+            above[-1] = number(beta) * targets
             keep[-1] = 1 - self.step * (1 + beta)
-        network = (clamped.up, clamped.down, clamped.biases, keep, dtype.type(self.step), dtype.type(self.highest))
-
-        def iterate(times: int, halves: list[list[int]]) -> None:
-            order = np.concatenate(halves), np.cumsum([len(half) for half in halves])
+        network = (clamped.up, clamped.down, clamped.biases, keep, number(self.step), number(self.highest))
+        halves, tasks = self._halves(nudged=targets is not None), self._tasks(len(states[0]))
+        each = self._pool.map if self._pool and len(tasks) > 1 else map
+        for times, groups in [(steps, halves)] if trail is None else [(1, [half]) for half in halves * steps]:
+            layers, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])
 
             def settle_rows(rows: slice) -> None:
                 moving = (tuple(array[rows] for array in arrays) for arrays in (states, below, above))
-                _iterate(times, *order, *moving, *network)
+                _iterate(times, layers, ends, *moving, *network)
 
-            self._each(settle_rows, self._tasks(len(states[0])))
-
-        halves = self._halves(nudged=targets is not None)
-        if trail is None:
-            iterate(steps, halves)
-        else:
-            for half in halves * steps:
-                iterate(1, [half])
+            list(each(settle_rows, tasks))
+            if trail is not None:
                 trail.append([s.copy() for s in states])
         return list(states)
 
@@ -279,20 +274,17 @@ class Hopfield:
         ends = [batch * task // tasks for task in range(tasks + 1)]
         return [slice(*rows) for rows in zip(ends[:-1], ends[1:])]
 
-    def _each(self, work: Callable[[slice], None], tasks: list[slice]) -> None:
-        list((self._pool.map if self._pool and len(tasks) > 1 else map)(work, tasks))
-
     def _contrast(self, images: NDArray, more: States, less: States, dbeta: float) -> Parameters:
         """-(s_i s_j [more] - s_i s_j [less]) / dbeta, mean over the batch.
 
         As d_i m_j + m_i d_j, with d the difference of the states and m their mean: in float32 the difference of
         the products would lose what the states still have.
         """
-        change, dtype = Parameters(self.parameters.sizes, self.parameters.vector.dtype), self.parameters.vector.dtype
-        scale = dtype.type(1 / (dbeta * len(images)))
+        change = Parameters(self.parameters.sizes, self.dtype)
+        scale = self.dtype.type(1 / (dbeta * len(images)))
         d = [(b - a) * scale for a, b in zip(more, less)]
         m = [(a + b) / 2 for a, b in zip(more, less)]
-        np.matmul(images.astype(dtype, copy=False).T, d[0], out=change.weights[0])
+        np.matmul(images.astype(self.dtype, copy=False).T, d[0], out=change.weights[0])
         for n in range(1, len(d)):
             pre, post = np.concatenate((d[n - 1], m[n - 1])), np.concatenate((m[n], d[n]))
             np.matmul(pre.T, post, out=change.weights[n])
@@ -310,12 +302,12 @@ class Hopfield:
         """
         halves = self._halves()
         slopes = [np.zeros_like(s) for s in trail[0][:-1]] + [slope]
-        below = [images.astype(self.parameters.vector.dtype, copy=False)]
+        below = [images.astype(self.dtype, copy=False)]
         gradients = []
         for k in range(len(trail) - 1, 0, -1):
             half, before, after = halves[(k - 1) % len(halves)], trail[k - 1], trail[k]
             if k % len(halves) == 0:
-                gradients.append(Parameters(self.parameters.sizes, self.parameters.vector.dtype))
+                gradients.append(Parameters(self.parameters.sizes, self.dtype))
             gradient, lower = gradients[-1], below + before
             passed = {n: slopes[n] * ((after[n] > 0) & (after[n] < self.highest)) for n in half}
             for n, slope in passed.items():
@@ -333,15 +325,15 @@ class Hopfield:
 
     def _outcome(self, batch: Batch, clamped: Clamped, settled: list[States]) -> Outcome:
         """Counts summed over the batch, by phase: multiply-accumulates of dynamics and rule, settled energy."""
-        weights = np.array([w.size for w in self.parameters.weights], np.float64)
+        lowest, *others = (weights.size for weights in self.parameters.weights)
         operations, energy = np.zeros(len(self.phases)), np.zeros(len(self.phases))
-        operations[0] = len(batch) * (weights[0] + 2 * self.n_free * weights[1:].sum())
         for phase, states in enumerate(settled):
+            iterations = self.n_nudged if phase else self.n_free
+            operations[phase] = len(batch) * 2 * iterations * sum(others)
             energy[phase] = network_energy(self.parameters, states, clamped.drive).sum(dtype=np.float64)
-            if phase > 0:
-                operations[phase] = len(batch) * 2 * self.n_nudged * weights[1:].sum()
-        if len(settled) > 1:  # the rule reads two states; the product with the clamped input is done once
-            operations[1] += len(batch) * (weights[0] + 2 * weights[1:].sum())
+        operations[0] += len(batch) * lowest
+        if len(settled) > 1:  # the rule: a product for each of two states, but for the input, the same in both
+            operations[1] += len(batch) * (lowest + 2 * sum(others))
         free = settled[0]
         return Outcome(
             scores=free[-1],

@@ -1,0 +1,111 @@
+"""Run files: written whole or not at all, and read back as they were."""
+
+from __future__ import annotations
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from eqspike import datasets, records
+from eqspike.config import experiment
+from eqspike.engines import engine
+from eqspike.errors import EqspikeError
+from eqspike.training import Hooks, initial_parameters, train
+
+
+@pytest.fixture(scope="module")
+def run():
+    settings = experiment(changes=["training.epochs=2", "network.hidden=[9,7]"])
+    data = datasets.load("digits").limited(60, 40)
+    learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
+    found = records.Run(settings, learner.parameters, learner.phases, records.describe(data), status=records.FINISHED)
+
+    def keep(epoch, evaluation):
+        found.epochs.append(epoch)
+        found.evaluation = evaluation
+
+    train(learner, data, settings, Hooks(epoch=keep))
+    return found
+
+
+def test_round_trip(run, tmp_path):
+    records.save(run, tmp_path / "run.h5")
+    found = records.load(tmp_path)  # the directory of a run means its file
+    assert (found.experiment, found.dataset, found.phases, found.layers) == (
+        run.experiment, run.dataset, run.phases, ("input", "hidden 1", "hidden 2", "output"),
+    )  # fmt: skip
+    assert (found.status, found.created, found.versions) == (run.status, run.created, run.versions)
+    assert found.parameters.vector.tobytes() == run.parameters.vector.tobytes()
+    assert found.evaluation.error == run.evaluation.error
+    for before, after in zip(run.epochs, found.epochs, strict=True):
+        assert (after.test_error, after.rates, after.seconds) == (before.test_error, before.rates, before.seconds)
+        for name, count in before.train_counts.items():
+            np.testing.assert_array_equal(after.train_counts[name], count)
+
+
+def test_plain_h5py_reads_it(run, tmp_path):
+    records.save(run, tmp_path / "run.h5")
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert file["parameters/weights/0"].shape == (64, 9)
+        assert file["epochs/train_counts/spikes"].shape == (2, 3, 4)
+        assert file["epochs/train_counts/spikes"].attrs["unit"].startswith("spikes per sample")
+        assert file["parameters/weights/0"].attrs["unit"] == "threshold"
+        assert file.attrs["format_version"] == records.FORMAT_VERSION
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monkeypatch):
+    records.save(run, tmp_path / "run.h5")
+    before = (tmp_path / "run.h5").read_bytes()
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    for step in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, step, no_space)
+            with pytest.raises(EqspikeError, match="run.h5: can not write the run file: No space left on device"):
+                records.save(run, tmp_path / "run.h5")
+        assert (tmp_path / "run.h5").read_bytes() == before
+        assert os.listdir(tmp_path) == ["run.h5"]
+
+
+def test_missing_directory(run, tmp_path):
+    with pytest.raises(EqspikeError, match="can not write the run file: No such file or directory"):
+        records.save(run, tmp_path / "nowhere" / "run.h5")
+
+
+def _spoil(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: file.attrs.__delitem__("format"), "is no eqspike run"),
+        (lambda file: file.attrs.__setitem__("format_version", 99), "newer eqspike"),
+        (lambda file: file.attrs.__setitem__("experiment", '{"speed": 3}'), "speed is no setting"),
+        (lambda file: file.attrs.__setitem__("experiment", "{"), "no readable run file"),
+        (lambda file: file.__delitem__("parameters/biases/1"), "no readable run file"),
+        (lambda file: file.__delitem__("epochs"), "no readable run file"),
+        (lambda file: file["parameters/weights/0"].__setitem__((0, 0), np.nan), "no numbers"),
+        (lambda file: file.move("parameters/weights/1", "parameters/weights/3"), "no readable run file"),
+        (lambda file: file.__delitem__("parameters/weights/2"), "make no network"),
+    ],
+)
+def test_broken_file(run, tmp_path, change, message):
+    records.save(run, tmp_path / "run.h5")
+    _spoil(tmp_path / "run.h5", change)
+    with pytest.raises(EqspikeError, match=message) as error:
+        records.load(tmp_path / "run.h5")
+    assert "run.h5" in str(error.value)
+
+
+def test_no_run_at_all(tmp_path):
+    with pytest.raises(EqspikeError, match="there is no such run"):
+        records.load(tmp_path / "run.h5")
+    (tmp_path / "run.h5").write_text("not HDF5")
+    with pytest.raises(EqspikeError, match="no readable run file"):
+        records.load(tmp_path)

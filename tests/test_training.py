@@ -1,0 +1,128 @@
+"""The loop learns, repeats itself to the bit, and both engines walk the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import network
+
+from eqspike import datasets
+from eqspike.config import experiment
+from eqspike.engines import engine
+from eqspike.health import TrainingStopped
+from eqspike.learner import Parameters
+from eqspike.training import Hooks, descend, evaluate, initial_parameters, train
+
+ROOT = Path(__file__).parents[1]
+MNIST = ROOT.parent / "shared/data/mnist"
+
+
+def digits(train_samples=None, test_samples=None):
+    return datasets.load("digits").limited(train_samples, test_samples)
+
+
+def run(settings, data):
+    learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
+    return learner, train(learner, data, settings)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_default_experiment_learns_digits(seed):
+    settings, data = experiment(changes=[f"seed={seed}"]), digits()
+    learner, history = run(settings, data)
+    assert len(history) == settings.training.epochs
+    assert history[-1].test_error <= 0.05
+    assert history[-1].train_error < history[0].train_error
+    assert evaluate(learner, data.test).error == history[-1].test_error
+
+
+@pytest.mark.parametrize("estimator", ["one-sided", "acceleration"])
+def test_other_estimators_learn_too(estimator):
+    """Far from `centered`, but learning: chance is 90 % error."""
+    changes = [f"plasticity.estimator={estimator}", "plasticity.beta_sign=random", "training.epochs=3"]
+    _, history = run(experiment(changes=changes), digits())
+    assert history[-1].test_error < 0.5
+
+
+@pytest.mark.parametrize("hidden", ["[40,30]", "[40,30,20]"])
+def test_deeper_networks_learn(hidden):
+    _, history = run(experiment(changes=[f"network.hidden={hidden}", "training.epochs=12"]), digits())
+    assert history[-1].test_error < 0.2
+
+
+def test_engines_train_to_the_same_weights():
+    data = digits(100, 20)
+    found = [
+        run(network((8,), f"engine.name={name}", "training.epochs=2", "seed=3"), data)[0].parameters.vector
+        for name in ("brian2", "fast")
+    ]
+    assert np.abs(found[0] - initial_parameters(network((8,), "seed=3"), 64, 10).vector).max() > 1e-3
+    np.testing.assert_allclose(found[1], found[0], atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MNIST.exists(), reason=f"full MNIST is not at {MNIST}")
+def test_engines_train_mnist_to_the_same_weights():
+    """2,000 samples of MNIST, 784-300-10: about five minutes, nearly all of it Brian2's."""
+    data = datasets.load("mnist", MNIST).limited(2000, 100)
+    found = [
+        run(
+            experiment(
+                ROOT / "models/eqspike_300.toml",
+                [f"engine.name={name}", "engine.codegen=cython", "engine.precision=float64", "training.epochs=1"],
+            ),
+            data,
+        )
+        for name in ("brian2", "fast")
+    ]
+    np.testing.assert_allclose(found[1][0].parameters.vector, found[0][0].parameters.vector, atol=1e-9)
+    assert found[0][1][0].test_error == found[1][1][0].test_error < 0.5
+
+
+def test_same_seed_same_bits_and_other_seed_other_bits():
+    data = digits(200, 20)
+    bits = [
+        run(experiment(changes=["training.epochs=2", f"seed={seed}", f"engine.threads={threads}"]), data)[0]
+        .parameters.vector.tobytes()
+        for seed, threads in ((0, 1), (0, 2), (0, 4), (1, 1))
+    ]  # fmt: skip
+    assert bits[0] == bits[1] == bits[2] != bits[3]
+
+
+def test_initial_weights_are_glorot_uniform():
+    settings = experiment(changes=["network.hidden=[300]", "network.weight_scale=[0.5,1.0]"])
+    parameters = initial_parameters(settings, 784, 10)
+    for weights, scale in zip(parameters.weights, (0.5, 1.0)):
+        limit = scale * np.sqrt(6 / sum(weights.shape))
+        assert 0.99 * limit < np.abs(weights).max() <= limit
+        assert weights.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
+    assert not any(bias.any() for bias in parameters.biases)
+
+
+def test_descent_takes_each_layer_at_its_own_rate():
+    values, slopes = Parameters((2, 3, 4)), Parameters((2, 3, 4))
+    slopes.vector[:] = 1
+    descend(values, slopes, [0.1, 0.02])
+    assert (values.weights[0] == -0.1).all() and (values.biases[0] == -0.1).all()
+    assert (values.weights[1] == -0.02).all() and (values.biases[1] == -0.02).all()
+
+
+def test_metrics_and_hooks():
+    data, seen, epochs = digits(100, 30), [], []
+    settings = experiment(changes=["training.epochs=2", "training.batch_size=30"])
+    learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
+    history = train(learner, data, settings, Hooks(seen.append, lambda epoch, evaluation: epochs.append(epoch)))
+    assert epochs == history and [epoch.number for epoch in history] == [1, 2]
+    assert [at.done for at in seen if not at.testing and at.epoch == 1] == [30, 60, 90, 100]
+    assert seen[-1].testing and seen[-1].done == 30
+    last = history[-1]
+    assert last.train_counts["spikes"].shape == (3, 3) and last.test_counts["spikes"][1:].sum() == 0
+    np.testing.assert_allclose(last.rates, last.train_counts["spikes"][0] / 60 / [64, 100, 10])
+
+
+def test_dead_output_stops_training():
+    """The failure a user can not guess: learning rates so high that the outputs fall silent for ever."""
+    with pytest.raises(TrainingStopped, match="the output layer is (stuck|silent).*lower training.learning_rates"):
+        run(experiment(changes=["training.learning_rates=[0.05]"]), digits())
