@@ -208,6 +208,8 @@ def plot(run, out, sample, data_dir, quiet):
     from .training import make_batch
 
     found = records.load(run)
+    if not found.epochs:
+        raise EqspikeError(f"{run}: has no finished epoch to draw")
     screen = _screen(False, quiet)
     data = _load_data(found.experiment, data_dir, screen)
     _check_data(found, data, run)
@@ -300,7 +302,7 @@ def _progress_bar(screen: Console) -> Bar:
         TimeRemainingColumn(),
         console=screen,
         transient=True,
-        disable=screen.quiet,
+        disable=screen.quiet or not screen.is_terminal,
     )
 
 

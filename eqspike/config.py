@@ -39,7 +39,7 @@ class Network(Part):
     """Layers between the pixels and the classes, and the weights they start from."""
 
     hidden: Annotated[tuple[Count, ...], Field(strict=False)] = (100,)  # neurons in each hidden layer
-    weight_scale: PerLayer = (1.0,)  # times Glorot and Bengio's range; one value for each weight matrix or for all
+    weight_scale: PerLayer = (0.4,)  # times Glorot and Bengio's range, see `training.initial_parameters`
 
     @property
     def matrices(self) -> int:

@@ -74,7 +74,12 @@ class Hooks:
 
 
 def initial_parameters(experiment: Experiment, inputs: int, classes: int) -> Parameters:
-    """Weights uniform in +-scale sqrt(6/(N_pre + N_post)) (Glorot and Bengio 2010, eq. 16), biases 0. float64."""
+    """Weights uniform in +-scale sqrt(6/(N_pre + N_post)) (Glorot and Bengio 2010, eq. 16), biases 0. float64.
+
+    Couplings are symmetric: between two hidden layers a matrix whose largest singular value exceeds 1 is a loop
+    that keeps itself active whatever the input, and the network answers one class for ever. At scale 1 that value
+    is about 2 whatever the sizes, so scales stay below 0.5.
+    """
     parameters = Parameters((inputs, *experiment.network.hidden, classes))
     draws = generator(experiment.seed, WEIGHTS)
     for weights, scale in zip(parameters.weights, experiment.per_layer(experiment.network.weight_scale)):

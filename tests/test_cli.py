@@ -129,6 +129,6 @@ def test_an_existing_run_is_not_overwritten(trained):
 
 
 def test_stopped_training_leaves_its_run_file(tmp_path):
-    done = run_sim("train", "--set", "training.learning_rates=[0.05]", "--out", "run", cwd=tmp_path)
+    done = run_sim("train", "--set", "training.learning_rates=[0.3]", "--out", "run", cwd=tmp_path)
     assert done.returncode == 2 and "training stopped: the output layer is" in done.stderr
     assert "stopped: the output layer is" in run_sim("show", "run", cwd=tmp_path).stdout

@@ -12,7 +12,7 @@ from eqspike import datasets
 from eqspike.config import experiment
 from eqspike.engines import engine
 from eqspike.health import TrainingStopped
-from eqspike.learner import Parameters
+from eqspike.learner import Batch, Parameters
 from eqspike.training import Hooks, descend, evaluate, initial_parameters, train
 
 ROOT = Path(__file__).parents[1]
@@ -38,18 +38,33 @@ def test_default_experiment_learns_digits(seed):
     assert evaluate(learner, data.test).error == history[-1].test_error
 
 
-@pytest.mark.parametrize("estimator", ["one-sided", "acceleration"])
-def test_other_estimators_learn_too(estimator):
-    """Far from `centered`, but learning: chance is 90 % error."""
-    changes = [f"plasticity.estimator={estimator}", "plasticity.beta_sign=random", "training.epochs=3"]
-    _, history = run(experiment(changes=changes), digits())
-    assert history[-1].test_error < 0.5
+@pytest.mark.parametrize(
+    ("estimator", "rate", "error"), [("one-sided", 0.008, 0.2), ("acceleration", 0.002, 0.6)], ids=lambda value: str(value)
+)
+def test_other_estimators_learn_too(estimator, rate, error):
+    """Slower than `centered`, but learning: chance is 90 % error."""
+    changes = [f"plasticity.estimator={estimator}", f"training.learning_rates=[{rate}]"]
+    _, history = run(experiment(changes=[*changes, "plasticity.beta_sign=random", "training.epochs=4"]), digits())
+    assert history[-1].test_error < error
 
 
-@pytest.mark.parametrize("hidden", ["[40,30]", "[40,30,20]"])
-def test_deeper_networks_learn(hidden):
-    _, history = run(experiment(changes=[f"network.hidden={hidden}", "training.epochs=12"]), digits())
-    assert history[-1].test_error < 0.2
+@pytest.mark.parametrize(("hidden", "epochs", "error"), [("[60,40]", 6, 0.15), ("[60,40,30]", 8, 0.5)])
+def test_deeper_networks_learn(hidden, epochs, error):
+    _, history = run(experiment(changes=[f"network.hidden={hidden}", f"training.epochs={epochs}"]), digits())
+    assert history[-1].test_error < error
+
+
+def test_a_coupling_over_one_keeps_itself_active():
+    """Why weights start below Glorot's range: at scale 1 hidden layers answer a black image as they do any other."""
+    black = Batch(np.zeros((4, 64), np.float32), np.arange(4), np.arange(4))
+    active = []
+    for scale in (0.4, 1.0):
+        settings = network((60, 60), f"network.weight_scale=[{scale}]")
+        parameters = initial_parameters(settings, 64, 10)
+        assert (np.linalg.norm(parameters.weights[1], 2) > 1) == (scale == 1.0)
+        parameters.biases[0][:] = 0.05
+        active.append(engine(settings, parameters).predict(black).activity[2].mean())
+    assert active[1] > 3 * active[0]
 
 
 def test_engines_train_to_the_same_weights():
@@ -125,4 +140,4 @@ def test_metrics_and_hooks():
 def test_dead_output_stops_training():
     """The failure a user can not guess: learning rates so high that the outputs fall silent for ever."""
     with pytest.raises(TrainingStopped, match="the output layer is (stuck|silent).*lower training.learning_rates"):
-        run(experiment(changes=["training.learning_rates=[0.05]"]), digits())
+        run(experiment(changes=["training.learning_rates=[0.3]"]), digits())

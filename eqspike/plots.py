@@ -1,0 +1,197 @@
+"""Pictures of a run. Each drawing takes what it shows and the axes to draw on, and gives the axes back.
+
+No simulation and no file here: `FIGURES` puts the drawings together, and the caller saves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from .engines.base import Recording
+from .phases import FREE, NUDGED, OPPOSITE
+from .records import Run
+from .training import Epoch, Evaluation
+
+BAND = {FREE: "#dfe7ef", NUDGED: "#d5ecd4", OPPOSITE: "#f6e0cf"}
+FIELDS = 64  # receptive fields in a picture
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the figures of a run are drawn from."""
+
+    run: Run
+    recording: Recording  # of one sample, see `Engine.present`
+    label: int  # class of that sample
+
+
+def learning_curves(epochs: Sequence[Epoch], axes: Axes) -> Axes:
+    """Share of wrong decisions in training, before each update, and on the test set after each epoch."""
+    numbers = [epoch.number for epoch in epochs]
+    for name, color in (("train", "tab:gray"), ("test", "tab:blue")):
+        errors = [getattr(epoch, f"{name}_error") for epoch in epochs]
+        axes.plot(numbers, errors, "o-", color=color, markersize=4, label=f"{name} ({errors[-1]:.2%} at the end)")
+    axes.set(xlabel="epoch", ylabel="error", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return axes
+
+
+def phase_bands(recording: Recording, dt: float, axes: Axes, names: bool = False) -> Axes:
+    """Colour the time axis by phase and, if asked, write the phases' names above it."""
+    start = 0.0
+    for name, phases in groupby(recording.phases, lambda phase: phase.name):
+        end = start + sum(phase.steps for phase in phases) * dt
+        axes.axvspan(start, end, color=BAND[name], zorder=0, linewidth=0)
+        if names:
+            axes.text((start + end) / 2, 1.02, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom")
+        start = end
+    axes.set_xlim(0, start)
+    return axes
+
+
+def spike_raster(spikes: NDArray[np.uint8], dt: float, axes: Axes) -> Axes:
+    """A tick for each spike of a layer [T, N]."""
+    steps, neurons = np.nonzero(spikes)
+    count = spikes.shape[1]
+    axes.plot(steps * dt, neurons, "|", color="black", markersize=max(0.8, min(6.0, 120 / count)), markeredgewidth=0.6)
+    axes.set_ylim(-0.5, count - 0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    return axes
+
+
+def output_rates(traces: NDArray, label: int, dt: float, axes: Axes) -> Axes:
+    """The traces rho of the output layer [T, N], the right class in colour."""
+    times = np.arange(1, len(traces) + 1) * dt
+    for number, trace in enumerate(traces.T):
+        right = number == label
+        style = {"color": "tab:red", "linewidth": 2, "zorder": 3} if right else {"color": "tab:gray", "linewidth": 0.8}
+        axes.plot(times, trace, label=f"class {number}, the right one" if right else None, **style)
+    axes.set(xlabel="time (ms)", ylabel="rho (spikes per dt_ref)")
+    axes.legend(frameon=False, loc="upper left")
+    return axes
+
+
+def population_rates(spikes: Sequence[NDArray[np.uint8]], names: Sequence[str], dt: float, axes: Axes) -> Axes:
+    """Mean rate of each layer's neurons against time, over windows of 2 ms."""
+    width = max(1, round(2 / dt))
+    for name, layer in zip(names, spikes):
+        windows = len(layer) // width
+        rate = layer[: windows * width].reshape(windows, -1).mean(1)
+        axes.plot((np.arange(windows) + 0.5) * width * dt, rate, label=name)
+    axes.set(xlabel="time (ms)", ylabel="spikes per neuron and step", ylim=(0, None))
+    return axes
+
+
+def layer_rates(epochs: Sequence[Epoch], names: Sequence[str], axes: Axes) -> Axes:
+    """Mean rate of each layer in the free phase, epoch by epoch."""
+    for name, rates in zip(names, zip(*(epoch.rates for epoch in epochs))):
+        axes.plot([epoch.number for epoch in epochs], rates, "o-", markersize=4, label=name)
+    axes.set(xlabel="epoch", ylabel="mean rate in the free phase (spikes per dt_ref)", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return axes
+
+
+def confusion(evaluation: Evaluation, classes: int, axes: Axes) -> Axes:
+    """How often each class was taken for each; the shade is the share within a true class."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (evaluation.labels, evaluation.predicted), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # sqrt: the few errors are what one looks for
+    for (true, predicted), count in np.ndenumerate(counts):
+        if count:
+            color = "white" if shares[true, predicted] > 0.4 else "black"
+            axes.text(predicted, true, count, ha="center", va="center", fontsize=8, color=color)
+    axes.set(xlabel="decision", ylabel="class", xticks=range(classes), yticks=range(classes))
+    axes.set_title(f"test error {evaluation.error:.2%} of {len(evaluation.labels):,}")
+    return axes
+
+
+def receptive_field(weights: NDArray, image_shape: tuple[int, int], limit: float, axes: Axes) -> Axes:
+    """Weights from the pixels to one neuron [N_in]: red excites, blue inhibits."""
+    axes.imshow(weights.reshape(image_shape), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes.set_axis_off()
+    return axes
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _learning_curves(shown: Shown) -> Figure:
+    figure = _figure(6, 4)
+    learning_curves(shown.run.epochs, figure.subplots())
+    return figure
+
+
+def _spike_raster(shown: Shown) -> Figure:
+    layers, dt = [layer[0] for layer in shown.recording.spikes], shown.run.experiment.phases.dt
+    figure = _figure(9, 2.0 + 1.8 * len(layers))
+    heights = [np.sqrt(layer.shape[1]) for layer in layers[::-1]]
+    rows = figure.subplots(len(layers), sharex=True, height_ratios=np.maximum(heights, max(heights) / 3))
+    for axes, layer, name in zip(rows, layers[::-1], shown.run.layers[::-1]):  # the output on top, as networks are drawn
+        phase_bands(shown.recording, dt, axes, names=axes is rows[0])
+        spike_raster(layer, dt, axes).set_ylabel(name)
+    rows[0].set_yticks([shown.label], [f"class {shown.label}"])
+    rows[-1].set_xlabel("time (ms)")
+    return figure
+
+
+def _output_rates(shown: Shown) -> Figure:
+    figure, dt = _figure(9, 4), shown.run.experiment.phases.dt
+    axes = phase_bands(shown.recording, dt, figure.subplots(), names=True)
+    output_rates(shown.recording.traces[-1][0], shown.label, dt, axes)
+    return figure
+
+
+def _layer_rates(shown: Shown) -> Figure:
+    figure, dt = _figure(11, 4), shown.run.experiment.phases.dt
+    epochs, presentation = figure.subplots(1, 2)
+    layer_rates(shown.run.epochs, shown.run.layers, epochs)
+    phase_bands(shown.recording, dt, presentation, names=True)
+    population_rates([layer[0] for layer in shown.recording.spikes], shown.run.layers, dt, presentation)
+    return figure
+
+
+def _confusion(shown: Shown) -> Figure:
+    figure = _figure(5.5, 5.5)
+    confusion(shown.run.evaluation, shown.run.parameters.sizes[-1], figure.subplots())
+    return figure
+
+
+def _receptive_fields(shown: Shown) -> Figure:
+    weights = shown.run.parameters.weights[0]
+    chosen = weights[:, :FIELDS].T
+    columns = min(8, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = _figure(columns * 0.9, rows * 0.9 + 0.4)
+    limit = float(np.quantile(np.abs(chosen), 0.999)) or 1.0
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, field in zip(grid, chosen):
+        receptive_field(field, shown.run.dataset["image_shape"], limit, axes)
+    for axes in grid:  # places without a neuron
+        axes.set_axis_off()
+    figure.suptitle(f"weights from the pixels to {len(chosen)} of {weights.shape[1]} neurons: red excites, blue inhibits")
+    return figure
+
+
+FIGURES: dict[str, Callable[[Shown], Figure]] = {
+    "learning_curves": _learning_curves,
+    "spike_raster": _spike_raster,
+    "output_rates": _output_rates,
+    "layer_rates": _layer_rates,
+    "confusion": _confusion,
+    "receptive_fields": _receptive_fields,
+}
