@@ -41,7 +41,7 @@ def main(epochs: int, sample: int, out: Path) -> None:
         output_rates(recording.traces[-1][0], int(batch.labels[0]), settings.phases.dt, axes)
         axes.set_ylabel(f"rho {when} training")
     out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "phases.png", dpi=150)
+    figure.savefig(out / "phases.png", dpi=100)
     print(f"wrote {out / 'phases.png'}")
 
 

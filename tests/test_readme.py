@@ -1,0 +1,59 @@
+"""What the README tells people to type works."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^python run_sim\.py (.*?)(?:\s+#.*)?$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.M)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """Where the README's first run has been."""
+    directory = tmp_path_factory.mktemp("readme")
+    command = [sys.executable, str(ROOT / "run_sim.py"), "train", "--epochs", "1", "--quiet"]
+    subprocess.run(command, cwd=directory, check=True)
+    return directory
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split("\n")[0])
+def test_python_examples_run(example, directory):
+    done = subprocess.run([sys.executable, "-c", example], cwd=directory, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "test error" in done.stdout or "(64, 100)" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_and_options_exist(command):
+    """MNIST runs take minutes: here only what they would run is looked at."""
+    name, *arguments = command.split()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sim.py"), name, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for argument in arguments:
+        if argument.startswith("--"):
+            assert argument in done.stdout
+        if argument.startswith("models/"):
+            assert (ROOT / argument).exists()
+
+
+def test_files_that_are_linked_exist():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_ci_installs_and_tests_as_the_readme_says():
+    script = (ROOT / ".ci/run").read_text()
+    install, test = 'pip install -e ".[test]" && pytest'.split(" && ")
+    assert f"{install} && {test}" in README
+    assert install.replace("install", "install --quiet") in script and f"\n{test}" in script
+    assert os.access(ROOT / "run_sim.py", os.R_OK)
