@@ -16,6 +16,8 @@ from rich.table import Table
 from .errors import EqspikeError
 
 if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wait for it
+    from matplotlib.figure import Figure
+
     from .config import Experiment
     from .datasets import Dataset
     from .records import Run
@@ -98,21 +100,14 @@ def train(model, changes, seed, epochs, engine_name, threads, limit_train, limit
 
 
 def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console) -> Run:
-    from . import records
-    from .engines import engine
-    from .training import Hooks, initial_parameters
-    from .training import train as train_loop
+    from .runs import train_run
+    from .training import Hooks
 
-    network = engine(settings, initial_parameters(settings, data.inputs, data.classes))
-    run = records.Run(settings, network.parameters, network.phases, records.describe(data))
-    path = directory / records.FILE_NAME
-    records.save(run, path)  # find out now, not after an hour, that it can not be written
+    sizes = (data.inputs, *settings.network.hidden, data.classes)
     screen.print(
-        f"[bold]{settings.name}[/]  {'-'.join(map(str, network.parameters.sizes))} on {data.name}"
-        f" ({len(data.train):,} / {len(data.test):,}), {settings.plasticity.estimator} estimator,"
-        f" {settings.engine.name} engine, seed {settings.seed}"
+        f"[bold]{settings.name}[/]  {'-'.join(map(str, sizes))} on {data.name}"
+        f" ({len(data.train):,} / {len(data.test):,}), {_method(settings)}, seed {settings.seed}"
     )
-
     with _progress_bar(screen) as bar:
         task = bar.add_task("getting ready", total=None, speed="", error="")
         total = len(data.train) * settings.training.epochs
@@ -131,26 +126,20 @@ def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console
             )
 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
-            run.epochs.append(epoch)
-            run.evaluation = evaluation
-            if epoch.number == settings.training.epochs:
-                run.status = records.FINISHED
-            records.save(run, path)
             bar.console.print(
                 f"epoch {epoch.number:3d}   train error {epoch.train_error:7.2%}   test error {epoch.test_error:7.2%}"
                 f"   {epoch.samples_per_second:8,.0f} samples/s"
             )
 
         hooks = Hooks(on_progress, on_epoch, lambda sickness: bar.console.print(f"[yellow]warning:[/] {sickness}"))
-        try:
-            train_loop(network, data, settings, hooks)
-        except (EqspikeError, KeyboardInterrupt) as reason:
-            run.status = f"stopped: {reason or 'interrupted'}"
-            records.save(run, path)
-            if isinstance(reason, EqspikeError):
-                raise EqspikeError(f"training stopped: {reason} (what was reached is in {path})") from reason
-            raise
-    return run
+        return train_run(settings, data, directory / "run.h5", hooks)
+
+
+def _method(settings: Experiment) -> str:
+    if settings.learner == "backprop":
+        return "backprop"
+    engine = f"{settings.engine.name} engine" if settings.learner == "spiking" else "rates"
+    return f"{settings.plasticity.estimator} estimator, {engine}"
 
 
 @cli.command()
@@ -165,10 +154,10 @@ def evaluate(run, data_dir, limit_test, engine_name, threads, as_json, quiet):
     """Recompute the test error of RUN, a run file or its directory."""
     from . import records, training
     from .config import validated
-    from .engines import engine
+    from .learners import build
 
     found = records.load(run)
-    table = found.experiment.model_dump()
+    table = found.experiment.table()
     changed = {"name": engine_name, "threads": threads}
     table["engine"] |= {key: value for key, value in changed.items() if value is not None}
     if limit_test is not None:
@@ -180,7 +169,7 @@ def evaluate(run, data_dir, limit_test, engine_name, threads, as_json, quiet):
     with _progress_bar(screen) as bar:
         task = bar.add_task("testing", total=len(data.test), speed="", error="")
         result = training.evaluate(
-            engine(settings, found.parameters), data.test, lambda done, total: bar.update(task, completed=done)
+            build(settings, data, found.parameters), data.test, lambda done, total: bar.update(task, completed=done)
         )
     recorded = found.evaluation.error if found.evaluation else None
     screen.print(
@@ -203,8 +192,7 @@ def plot(run, out, sample, data_dir, quiet):
     import numpy as np
 
     from . import plots, records
-    from .engines import engine
-    from .phases import schedule
+    from .learners import build
     from .training import make_batch
 
     found = records.load(run)
@@ -216,18 +204,20 @@ def plot(run, out, sample, data_dir, quiet):
     if not 0 <= sample < len(data.test):
         raise EqspikeError(f"--sample {sample}: the test set has samples 0 to {len(data.test) - 1}")
     batch = make_batch(data.test, np.array([sample]), 0, "test")
-    network = engine(found.experiment, found.parameters)
-    recording = network.present(batch, schedule(found.experiment), record=True).recording
+    recording = build(found.experiment, data, found.parameters).record(batch)
     directory = out or records.run_path(run).parent
     _make_directory(directory)
     shown = plots.Shown(found, recording, int(batch.labels[0]))
-    for name, draw in plots.FIGURES.items():
-        path = directory / f"{name}.png"
-        try:
-            draw(shown).savefig(path, dpi=150)
-        except OSError as error:
-            raise EqspikeError(f"{path}: can not write: {error.strerror}") from error
-        screen.print(f"wrote {path}")
+    for name, draw in plots.figures(shown).items():
+        _save(draw(shown), directory / f"{name}.png", screen)
+
+
+def _save(figure: Figure, path: Path, screen: Console) -> None:
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise EqspikeError(f"{path}: can not write: {error.strerror}") from error
+    screen.print(f"wrote {path}")
 
 
 @cli.command()
@@ -240,11 +230,11 @@ def show(run):
     screen = Console(highlight=False)
     sizes = "-".join(map(str, found.parameters.sizes))
     screen.print(f"[bold]{found.experiment.name}[/]  {sizes}, {found.status}, created {found.created}")
-    screen.print(f"data      {', '.join(f'{key} {value}' for key, value in found.dataset.items())}")
-    screen.print(f"versions  {', '.join(f'{key} {value}' for key, value in found.versions.items())}")
-    for name, part in found.experiment.model_dump().items():
+    screen.print(f"dataset    {', '.join(f'{key} {value}' for key, value in found.dataset.items())}")
+    screen.print(f"versions   {', '.join(f'{key} {value}' for key, value in found.versions.items())}")
+    for name, part in found.experiment.table().items():
         if isinstance(part, dict):
-            screen.print(f"{name:<10}{', '.join(f'{key}={value}' for key, value in part.items())}", markup=False)
+            screen.print(f"{name:<11}{', '.join(f'{key}={value}' for key, value in part.items())}", markup=False)
     table = Table("epoch", "train error", "test error", "samples/s", *found.layers, "||dW||/||W||")
     for epoch in found.epochs:
         table.add_row(
@@ -256,7 +246,7 @@ def show(run):
             " ".join(f"{change:.3f}" for change in epoch.weight_change),
         )
     screen.print(table)
-    screen.print("columns named after layers: mean rate in the free phase, in spikes per dt_ref")
+    screen.print("columns named after layers: mean rate in the free phase (spikes per dt_ref), or activity")
     if found.evaluation is not None:
         _print_counts(found.evaluation.counts, found, screen)
 
@@ -351,10 +341,7 @@ def _make_directory(path: Path) -> Path:
 
 
 def _per_inference(counts: dict) -> dict[str, float]:
-    return {
-        "spikes_per_inference": float(counts["spikes"].sum()),
-        "synaptic_events_per_inference": float(counts["synaptic_events"].sum()),
-    }
+    return {f"{name}_per_inference": float(count.sum()) for name, count in counts.items()}
 
 
 def _result(run: Run, directory: Path) -> dict:
@@ -379,9 +366,7 @@ def _print_result(run: Run, directory: Path, screen: Console) -> None:
 
 
 def _print_counts(counts: dict, run: Run, screen: Console) -> None:
-    layers = ", ".join(f"{name} {n:,.0f}" for name, n in zip(run.layers, counts["spikes"].sum(0)))
-    numbers = _per_inference(counts)
-    screen.print(
-        f"per inference: {numbers['spikes_per_inference']:,.0f} spikes ({layers}),"
-        f" {numbers['synaptic_events_per_inference']:,.0f} synaptic events"
-    )
+    parts = [f"{count.sum():,.{0 if abs(count.sum()) >= 100 else 2}f} {name.replace('_', ' ')}" for name, count in counts.items()]
+    if "spikes" in counts:
+        parts[0] += f" ({', '.join(f'{name} {n:,.0f}' for name, n in zip(run.layers, counts['spikes'].sum(0)))})"
+    screen.print(f"per inference: {', '.join(parts)}")

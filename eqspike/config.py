@@ -69,17 +69,19 @@ class Phases(Part):
     dt: Positive = 0.5  # ms, simulation step
     free: Positive = 30.0  # ms
     nudged: Positive = 15.0  # ms, each nudged phase
-    readout: Positive = 20.0  # ms, the last part of the free phase in which output spikes are counted
+    readout: Positive = 20.0  # ms, spiking only: the end of the free phase, in which output spikes are counted
 
     @model_validator(mode="after")
     def _whole_steps(self) -> Phases:
-        for name in ("free", "nudged", "readout"):
-            steps = getattr(self, name) / self.dt
-            if abs(steps - round(steps)) > 1e-9 or round(steps) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)} ms is no multiple of dt = {self.dt} ms")
-        if self.readout > self.free:
-            raise ValueError(f"readout = {self.readout} ms is longer than the free phase, {self.free} ms")
+        self.check_whole("free")
+        self.check_whole("nudged")
         return self
+
+    def check_whole(self, name: str) -> None:
+        """Raise ValueError unless a part of the schedule is a whole number of steps."""
+        steps = getattr(self, name) / self.dt
+        if abs(steps - round(steps)) > 1e-9 * max(1, steps) or round(steps) < 1:
+            raise ValueError(f"{name} = {getattr(self, name)} ms is no multiple of dt = {self.dt} ms")
 
     def steps(self, name: str) -> int:
         """Length of a part of the schedule in steps."""
@@ -87,13 +89,13 @@ class Phases(Part):
 
 
 class Plasticity(Part):
-    """The spike-driven equilibrium propagation rule, see `eqspike.plasticity`."""
+    """The equilibrium propagation rule, see `eqspike.plasticity` and, for rates, `eqspike.rate.hopfield`."""
 
     estimator: Literal["centered", "one-sided", "acceleration"] = "centered"
     beta: float = 1.0  # strength of the nudge
     beta_sign: Literal["fixed", "random"] = "fixed"  # random: drawn for each batch
-    target_rate: Positive = 0.8  # rate of the right output neuron
-    replay: bool = True  # nudged phases see the spikes of the phase they are held against
+    target_rate: Positive = 0.8  # spiking only: rate of the right output neuron; it is 1 for rates
+    replay: bool = True  # spiking only: nudged phases see the spikes of the phase they are held against
 
     @model_validator(mode="after")
     def _meaningful(self) -> Plasticity:
@@ -102,6 +104,20 @@ class Plasticity(Part):
         if self.estimator == "centered" and self.beta_sign == "random":
             raise ValueError("beta_sign = 'random' has no meaning under 'centered', which uses both signs")
         return self
+
+
+class HopfieldSettings(Part):
+    """The rate-based network, see `eqspike.rate.hopfield`; its time constant is 1 ms."""
+
+    activation: Literal["hard-sigmoid", "relu"] = "hard-sigmoid"
+    order: Literal["synchronous", "alternating"] = "synchronous"  # of the layers' updates
+    persistent: bool = False  # each training sample starts where its last free phase ended
+
+
+class BackpropSettings(Part):
+    """The backprop twin, see `eqspike.rate.backprop`."""
+
+    cost: Literal["squared-error", "cross-entropy"] = "squared-error"
 
 
 class Training(Part):
@@ -116,10 +132,21 @@ class Training(Part):
 class EngineSettings(Part):
     """How the network is simulated."""
 
-    name: Literal["fast", "brian2"] = "fast"
+    name: Literal["fast", "brian2"] = "fast"  # spiking only
     precision: Literal["float32", "float64"] = "float32"
     threads: Count | None = None  # None: all cores; the result is the same
     codegen: Literal["numpy", "cython"] = "numpy"  # Brian2's code generation target
+
+
+# What a learner does not know. To set one of these is a mistake, and a run's table leaves them out.
+FOREIGN = {
+    "spiking": ("hopfield", "backprop"),
+    "hopfield": (
+        *("encoding", "neuron", "backprop", "phases.readout", "plasticity.target_rate", "plasticity.replay"),
+        *("engine.name", "engine.codegen"),
+    ),
+    "backprop": ("encoding", "neuron", "phases", "plasticity", "hopfield", "engine.name", "engine.codegen"),
+}
 
 
 class Experiment(Part):
@@ -128,25 +155,24 @@ class Experiment(Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "digits"
     description: str = "64-100-10 on scikit-learn's digits, the default"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    learner: Literal["spiking", "hopfield", "backprop"] = "spiking"
     data: Data = Data()
     network: Network = Network()
     encoding: Encoding = Encoding()
     neuron: Neuron = Neuron()
     phases: Phases = Phases()
     plasticity: Plasticity = Plasticity()
+    hopfield: HopfieldSettings = HopfieldSettings()
+    backprop: BackpropSettings = BackpropSettings()
     training: Training = Training()
     engine: EngineSettings = EngineSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        dt, dt_ref = self.phases.dt, self.neuron.dt_ref
-        if self.encoding.max_rate * dt / dt_ref > 1:
-            raise ValueError(
-                f"encoding.max_rate = {self.encoding.max_rate} is {self.encoding.max_rate * dt / dt_ref:g} spikes"
-                " in a step, at most 1 can be drawn: lower it or phases.dt"
-            )
-        if self.plasticity.estimator == "one-sided" and self.phases.nudged > self.phases.free:
-            raise ValueError("phases.nudged is longer than phases.free, whose end 'one-sided' is held against")
+        for key in FOREIGN[self.learner]:
+            section, _, name = key.partition(".")
+            if section in self.model_fields_set and (not name or name in getattr(self, section).model_fields_set):
+                raise ValueError(f"{key} means nothing to learner = {self.learner!r}")
         matrices = self.network.matrices
         for where, values in (
             ("network.weight_scale", self.network.weight_scale),
@@ -154,7 +180,37 @@ class Experiment(Part):
         ):
             if len(values) not in (1, matrices):
                 raise ValueError(f"{where} has {len(values)} values for {matrices} weight matrices: give 1 or {matrices}")
+        if self.learner == "spiking":
+            self._check_spiking()
+        if self.learner == "hopfield" and self.plasticity.estimator == "acceleration":
+            raise ValueError("plasticity.estimator = 'acceleration' reads spikes' traces: learner = 'hopfield' has none")
         return self
+
+    def _check_spiking(self) -> None:
+        phases, spikes = self.phases, self.encoding.max_rate * self.phases.dt / self.neuron.dt_ref
+        if spikes > 1:
+            raise ValueError(
+                f"encoding.max_rate = {self.encoding.max_rate} is {spikes:g} spikes in a step, at most 1 can be drawn:"
+                " lower it or phases.dt"
+            )
+        phases.check_whole("readout")
+        if phases.readout > phases.free:
+            raise ValueError(
+                f"phases.readout = {phases.readout} ms is longer than the free phase, phases.free = {phases.free} ms"
+            )
+        if self.plasticity.estimator == "one-sided" and phases.nudged > phases.free:
+            raise ValueError("phases.nudged is longer than phases.free, whose end 'one-sided' is held against")
+
+    def table(self) -> dict[str, Any]:
+        """All settings that the learner knows, as nested dictionaries; `validated` reads them back."""
+        table = self.model_dump()
+        for key in FOREIGN[self.learner]:
+            section, _, name = key.partition(".")
+            if name:
+                del table[section][name]
+            else:
+                del table[section]
+        return table
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """One value for each weight matrix, from one for all or one for each."""

@@ -13,6 +13,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .errors import EqspikeError
+from .phases import Phase
+
 Split = Literal["train", "test"]
 
 
@@ -75,6 +78,16 @@ class Outcome:
         return self.scores.argmax(axis=1)
 
 
+@dataclass(frozen=True)
+class Recording:
+    """What a presentation looked like, step by step, through all phases in the order of the schedule."""
+
+    phases: tuple[Phase, ...]
+    spikes: list[NDArray[np.uint8]]  # per layer, the input first [B, T, N_l]; none in a network of rates
+    potentials: list[NDArray]  # v after each step, per layer but the input [B, T, N_l]; none in a network of rates
+    traces: list[NDArray]  # rho, or the state, after each step, per layer but the input [B, T, N_l]
+
+
 class Learner(Protocol):
     """Anything that predicts and that estimates the gradient of its cost."""
 
@@ -88,3 +101,13 @@ class Learner(Protocol):
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Estimate of d(cost)/d(parameters), mean over the batch, and what was seen on the way."""
         ...
+
+    def record(self, batch: Batch) -> Recording | None:
+        """A training presentation step by step; None where there are no steps."""
+        ...
+
+
+def check_images(batch: Batch, sizes: Sequence[int]) -> None:
+    """Raise EqspikeError unless the images fit the input layer."""
+    if batch.images.shape[1] != sizes[0]:
+        raise EqspikeError(f"images of {batch.images.shape[1]} pixels do not fit an input layer of {sizes[0]} neurons")

@@ -1,6 +1,6 @@
 """Pictures of a run. Each drawing takes what it shows and the axes to draw on, and gives the axes back.
 
-No simulation and no file here: `FIGURES` puts the drawings together, and the caller saves them.
+No simulation and no file here: `figures` says which ones a run has, and the caller saves them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from .engines.base import Recording
+from .learner import Recording
 from .phases import FREE, NUDGED, OPPOSITE
 from .records import Run
 from .training import Epoch, Evaluation
@@ -29,7 +29,7 @@ class Shown:
     """What the figures of a run are drawn from."""
 
     run: Run
-    recording: Recording  # of one sample, see `Engine.present`
+    recording: Recording | None  # of one sample, see `Learner.record`
     label: int  # class of that sample
 
 
@@ -71,13 +71,13 @@ def spike_raster(spikes: NDArray[np.uint8], dt: float, axes: Axes) -> Axes:
 
 
 def output_rates(traces: NDArray, label: int, dt: float, axes: Axes) -> Axes:
-    """The traces rho of the output layer [T, N], the right class in colour."""
+    """The traces rho, or the states, of the output layer [T, N], the right class in colour."""
     times = np.arange(1, len(traces) + 1) * dt
     for number, trace in enumerate(traces.T):
         right = number == label
         style = {"color": "tab:red", "linewidth": 2, "zorder": 3} if right else {"color": "tab:gray", "linewidth": 0.8}
         axes.plot(times, trace, label=f"class {number}, the right one" if right else None, **style)
-    axes.set(xlabel="time (ms)", ylabel="rho (spikes per dt_ref)")
+    axes.set(xlabel="time (ms)", ylabel="rho of the outputs")
     axes.legend(frameon=False, loc="upper left")
     return axes
 
@@ -97,7 +97,7 @@ def layer_rates(epochs: Sequence[Epoch], names: Sequence[str], axes: Axes) -> Ax
     """Mean rate of each layer in the free phase, epoch by epoch."""
     for name, rates in zip(names, zip(*(epoch.rates for epoch in epochs))):
         axes.plot([epoch.number for epoch in epochs], rates, "o-", markersize=4, label=name)
-    axes.set(xlabel="epoch", ylabel="mean rate in the free phase (spikes per dt_ref)", ylim=(0, None))
+    axes.set(xlabel="epoch", ylabel="mean rate or activity in the free phase", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
@@ -157,11 +157,13 @@ def _output_rates(shown: Shown) -> Figure:
 
 
 def _layer_rates(shown: Shown) -> Figure:
-    figure, dt = _figure(11, 4), shown.run.experiment.phases.dt
-    epochs, presentation = figure.subplots(1, 2)
+    spiking, dt = _spiking(shown), shown.run.experiment.phases.dt
+    figure = _figure(11 if spiking else 6, 4)
+    epochs, *presentation = figure.subplots(1, 2 if spiking else 1, squeeze=False)[0]
     layer_rates(shown.run.epochs, shown.run.layers, epochs)
-    phase_bands(shown.recording, dt, presentation, names=True)
-    population_rates([layer[0] for layer in shown.recording.spikes], shown.run.layers, dt, presentation)
+    if spiking:
+        phase_bands(shown.recording, dt, presentation[0], names=True)
+        population_rates([layer[0] for layer in shown.recording.spikes], shown.run.layers, dt, presentation[0])
     return figure
 
 
@@ -187,11 +189,20 @@ def _receptive_fields(shown: Shown) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Shown], Figure]] = {
-    "learning_curves": _learning_curves,
-    "spike_raster": _spike_raster,
-    "output_rates": _output_rates,
-    "layer_rates": _layer_rates,
-    "confusion": _confusion,
-    "receptive_fields": _receptive_fields,
-}
+def _spiking(shown: Shown) -> bool:
+    return shown.recording is not None and bool(shown.recording.spikes)
+
+
+def figures(shown: Shown) -> dict[str, Callable[[Shown], Figure]]:
+    """Drawings, by name, of all that the run has to show."""
+    found = {
+        "learning_curves": _learning_curves,
+        "layer_rates": _layer_rates,
+        "confusion": _confusion,
+        "receptive_fields": _receptive_fields,
+    }
+    if shown.recording is not None:
+        found["output_rates"] = _output_rates
+    if _spiking(shown):
+        found["spike_raster"] = _spike_raster
+    return found

@@ -43,6 +43,8 @@ _UNITS = {
     "spikes": "spikes per sample, [epoch, phase, layer]",
     "synaptic_events": "events per sample, [epoch, phase]",
     "neuron_updates": "updates per sample, [epoch, phase]",
+    "multiply_accumulates": "per sample, [epoch, phase]",
+    "energy": "network energy at the end of the phase, mean, [epoch, phase]",
 }
 
 
@@ -118,7 +120,7 @@ def _write(run: Run, file: h5py.File) -> None:
         {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "experiment": run.experiment.model_dump_json(),
+            "experiment": json.dumps(run.experiment.table()),
             "status": run.status,
             "created": run.created,
             "versions": json.dumps(run.versions),

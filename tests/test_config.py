@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -82,9 +83,35 @@ def test_missing_file():
         experiment("nowhere.toml")
 
 
-def test_round_trip_through_json():
-    found = experiment(changes=["network.hidden=[3,4]", "seed=5"])
-    assert Experiment.model_validate_json(found.model_dump_json()) == found
+@pytest.mark.parametrize("learner", ["spiking", "hopfield", "backprop"])
+def test_round_trip_through_json(learner):
+    found = experiment(changes=["network.hidden=[3,4]", "seed=5", f"learner={learner}"])
+    assert validated(json.loads(json.dumps(found.table()))) == found
+
+
+@pytest.mark.parametrize(
+    ("learner", "change"),
+    [
+        ("spiking", "hopfield.persistent=true"),
+        ("spiking", "backprop.cost='cross-entropy'"),
+        ("hopfield", "encoding.max_rate=0.5"),
+        ("hopfield", "phases.readout=10.0"),
+        ("hopfield", "plasticity.replay=false"),
+        ("hopfield", "engine.name=brian2"),
+        ("backprop", "phases.dt=1.0"),
+        ("backprop", "plasticity.beta=0.5"),
+    ],
+)
+def test_settings_of_another_learner_are_refused(learner, change):
+    with pytest.raises(EqspikeError, match=f"{change.split('=')[0].rsplit('.', 1)[0]}.* means nothing to learner"):
+        experiment(changes=[f"learner={learner}", change])
+
+
+def test_rates_need_no_readout():
+    settings = experiment(changes=["learner=hopfield", "phases.free=3.0", "phases.dt=0.3", "phases.nudged=0.6"])
+    assert settings.phases.steps("free") == 10
+    with pytest.raises(EqspikeError, match="acceleration"):
+        experiment(changes=["learner=hopfield", "plasticity.estimator=acceleration"])
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)

@@ -10,26 +10,36 @@ from matplotlib.figure import Figure
 
 from eqspike import datasets, plots, records
 from eqspike.config import experiment
-from eqspike.engines import engine
-from eqspike.phases import schedule
-from eqspike.training import Evaluation, Hooks, initial_parameters, make_batch, train
+from eqspike.learners import build
+from eqspike.training import Evaluation, Hooks, make_batch, train
 
 
-@pytest.fixture(scope="module", params=["[30]", "[20,15]"])
-def shown(request):
-    settings = experiment(changes=[f"network.hidden={request.param}", "training.epochs=2"])
+KINDS = {
+    "spiking": (),
+    "two hidden layers": ("network.hidden=[20,15]",),
+    "hopfield": ("learner=hopfield", "phases.free=10.0", "phases.nudged=2.0"),
+    "backprop": ("learner=backprop",),
+}
+
+
+def present(*changes: str) -> plots.Shown:
+    settings = experiment(changes=["network.hidden=[30]", "training.epochs=2", *changes])
     data = datasets.load("digits").limited(100, 50)
-    network = engine(settings, initial_parameters(settings, data.inputs, data.classes))
-    run = records.Run(settings, network.parameters, network.phases, records.describe(data))
+    learner = build(settings, data)
+    run = records.Run(settings, learner.parameters, learner.phases, records.describe(data))
 
     def on_epoch(epoch, evaluation):
         run.epochs.append(epoch)
         run.evaluation = evaluation
 
-    train(network, data, settings, Hooks(epoch=on_epoch))
+    train(learner, data, settings, Hooks(epoch=on_epoch))
     batch = make_batch(data.test, np.array([4]), 0, "test")
-    recording = network.present(batch, schedule(settings), record=True).recording
-    return plots.Shown(run, recording, int(batch.labels[0]))
+    return plots.Shown(run, learner.record(batch), int(batch.labels[0]))
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return present()
 
 
 @pytest.fixture
@@ -37,14 +47,18 @@ def axes():
     return Figure().subplots()
 
 
-@pytest.mark.parametrize("name", plots.FIGURES)
-def test_every_figure_draws(shown, name):
-    figure, file = plots.FIGURES[name](shown), io.BytesIO()
-    figure.savefig(file, format="rgba", dpi=50)
-    pixels = np.frombuffer(file.getvalue(), np.uint8).reshape(-1, 4)
-    assert len(np.unique(pixels, axis=0)) > 20
-    words = [text.get_text() for ax in figure.axes for text in (ax.xaxis.label, ax.yaxis.label)]
-    assert any(words) or figure.get_suptitle()
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_figure_draws(kind):
+    shown = present(*KINDS[kind])
+    drawings = plots.figures(shown)
+    assert len(drawings) == {"hopfield": 5, "backprop": 4}.get(kind, 6)
+    for draw in drawings.values():
+        figure, file = draw(shown), io.BytesIO()
+        figure.savefig(file, format="rgba", dpi=50)
+        pixels = np.frombuffer(file.getvalue(), np.uint8).reshape(-1, 4)
+        assert len(np.unique(pixels, axis=0)) > 20
+        words = [text.get_text() for ax in figure.axes for text in (ax.xaxis.label, ax.yaxis.label)]
+        assert any(words) or figure.get_suptitle()
 
 
 def test_learning_curves(shown, axes):
@@ -90,7 +104,7 @@ def test_confusion(axes):
 
 
 def test_receptive_fields_of_few_neurons(shown):
-    figure = plots.FIGURES["receptive_fields"](shown)
+    figure = plots.figures(shown)["receptive_fields"](shown)
     images = [ax.get_images()[0].get_array() for ax in figure.axes if ax.get_images()]
     weights = shown.run.parameters.weights[0]
     assert len(images) == weights.shape[1]

@@ -10,21 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Experiment
-from ..errors import EqspikeError
-from ..learner import Batch, Outcome, Parameters
+from ..learner import Batch, Outcome, Parameters, Recording
 from ..phases import FREE, Phase, free_phase, names, schedule
 from ..plasticity import beta_difference
 from ..randomness import SIGN, generator
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a presentation looked like, step by step, through all phases in the order of the schedule."""
-
-    phases: tuple[Phase, ...]
-    spikes: list[NDArray[np.uint8]]  # per layer, the input first [B, T, N_l]
-    potentials: list[NDArray]  # v after each step, per layer but the input [B, T, N_l]
-    traces: list[NDArray]  # rho after each step, per layer but the input [B, T, N_l]
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,10 @@ class Engine(ABC):
         change.vector *= -1 / (beta_difference(phases) * len(batch))
         return change, self._outcome(presentation, phases, len(batch))
 
+    def record(self, batch: Batch) -> Recording:
+        """A training presentation, step by step."""
+        return self.present(batch, schedule(self.experiment), record=True).recording
+
     def _beta_sign(self, batch: Batch) -> int:
         if self.experiment.plasticity.beta_sign == "fixed":
             return 1
@@ -97,9 +90,3 @@ def fan_out(sizes: Sequence[int]) -> NDArray[np.int64]:
 def free_steps(phases: Sequence[Phase]) -> int:
     """Steps of the free phase in a schedule."""
     return sum(p.steps for p in phases if p.name == FREE)
-
-
-def check_images(batch: Batch, sizes: Sequence[int]) -> None:
-    """Raise EqspikeError unless the images fit the input layer."""
-    if batch.images.shape[1] != sizes[0]:
-        raise EqspikeError(f"images of {batch.images.shape[1]} pixels do not fit an input layer of {sizes[0]} neurons")

@@ -23,11 +23,11 @@ from brian2.utils.caching import cached
 
 from ..config import Experiment
 from ..encoding import initial_potentials, rasters
-from ..learner import Batch, Parameters
+from ..learner import Batch, Parameters, Recording, check_images
 from ..neuron import equations, namespace
 from ..phases import FREE, Phase
 from ..plasticity import ON_POST, ON_PRE, TRANSMIT_DOWN, TRANSMIT_UP, slow_weight
-from .base import Engine, Presentation, Recording, check_images, free_steps
+from .base import Engine, Presentation, free_steps
 
 RELAY = """
 drive : 1

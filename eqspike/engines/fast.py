@@ -10,13 +10,13 @@ import numpy as np
 
 from ..config import Experiment
 from ..encoding import rasters, sample_keys, white_pixel_probability
-from ..learner import Batch, Parameters
+from ..learner import Batch, Parameters, Recording, check_images
 from ..neuron import propagator
 from ..phases import FREE, Phase
 from ..plasticity import slow_weight
 from ..randomness import MEMBRANE
 from . import kernels
-from .base import Engine, Presentation, Recording, check_images, free_steps
+from .base import Engine, Presentation, free_steps
 
 
 class FastEngine(Engine):

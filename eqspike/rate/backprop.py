@@ -14,9 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import check_images
 from ..errors import EqspikeError
-from ..learner import Batch, Outcome, Parameters
+from ..learner import Batch, Outcome, Parameters, check_images
 from .hopfield import network_energy
 
 Cost = Literal["squared-error", "cross-entropy"]
@@ -58,6 +57,9 @@ class Backprop:
                 slope *= layers[n] > 0
         return change, self._outcome(batch, activations, drive, learned=True)
 
+    def record(self, batch: Batch) -> None:
+        """Nothing happens in time."""
+
     def _images(self, batch: Batch) -> NDArray:
         return batch.images.astype(self.parameters.vector.dtype, copy=False)
 
@@ -80,7 +82,7 @@ class Backprop:
         energy = network_energy(self.parameters, activations, drive).sum(dtype=np.float64)
         return Outcome(
             scores=activations[-1],
-            activity=[batch.images.mean(axis=0), *(np.clip(a.mean(axis=0), 0, 1) for a in activations)],
+            activity=[batch.images.mean(axis=0), *(np.minimum(np.abs(a).mean(axis=0), 1) for a in activations)],
             counts={
                 "multiply_accumulates": len(batch) * np.array([sum(weights), backward], np.float64),
                 "energy": np.array([energy, 0.0]),

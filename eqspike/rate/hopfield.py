@@ -37,10 +37,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..engines.base import check_images
 from ..errors import EqspikeError
-from ..learner import Batch, Outcome, Parameters
-from ..phases import FREE, NUDGED, OPPOSITE
+from ..learner import Batch, Outcome, Parameters, Recording, check_images
+from ..phases import FREE, NUDGED, OPPOSITE, Phase
 from ..randomness import SIGN, stream
 
 States = list[NDArray]  # per layer but the input [B, N_l]
@@ -143,6 +142,26 @@ class Hopfield:
         else:
             change = self._contrast(batch.images, nudged, free, beta)
         return change, self._outcome(batch, clamped, settled)
+
+    def record(self, batch: Batch) -> Recording:
+        """States after each iteration of a training presentation, from rest."""
+        targets, clamped, beta = self.targets(batch), self._clamp(batch.images), self._signed_beta(batch)
+        nudges = [(NUDGED, beta), (OPPOSITE, -beta)][: len(self.phases) - 1]
+        free, shown = self.rest(len(batch)), []
+        for _ in range(self.n_free):
+            free = self._settle(clamped, free, 1)
+            shown.append(free)
+        for _, beta in nudges:
+            states = free
+            for _ in range(self.n_nudged):
+                states = self._settle(clamped, states, 1, targets, beta)
+                shown.append(states)
+        return Recording(
+            phases=(Phase(FREE, self.n_free, 0), *(Phase(name, self.n_nudged, 0, beta) for name, beta in nudges)),
+            spikes=[],
+            potentials=[],
+            traces=[np.stack(layer, axis=1) for layer in zip(*shown)],
+        )
 
     def rest(self, batch: int) -> States:
         """States at zero, where a free phase begins."""
