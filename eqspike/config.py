@@ -240,7 +240,12 @@ def validated(table: dict[str, Any], where: str = "settings") -> Experiment:
     try:
         return Experiment.model_validate(table)
     except ValidationError as error:
-        raise EqspikeError(f"{where}: " + "; ".join(map(_sentence, error.errors()))) from None
+        raise EqspikeError(f"{where}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with which settings, in one line."""
+    return "; ".join(map(_sentence, error.errors()))
 
 
 def _sentence(problem: dict[str, Any]) -> str:

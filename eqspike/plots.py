@@ -5,9 +5,10 @@ No simulation and no file here: `figures` says which ones a run has, and the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,9 @@ from .learner import Recording
 from .phases import FREE, NUDGED, OPPOSITE
 from .records import Run
 from .training import Epoch, Evaluation
+
+if TYPE_CHECKING:
+    from .sweeps import Row, Sweep
 
 BAND = {FREE: "#dfe7ef", NUDGED: "#d5ecd4", OPPOSITE: "#f6e0cf"}
 FIELDS = 64  # receptive fields in a picture
@@ -126,6 +130,47 @@ def receptive_field(weights: NDArray, image_shape: tuple[int, int], limit: float
     return axes
 
 
+def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
+    """Mean and standard deviation over seeds of a measure, against a setting or against epochs.
+
+    Each further setting that varies makes a line of its own.
+    """
+    if x == "epoch":
+        for row in rows:
+            curves = [curve for point in row.points if (curve := point.measure(y))]
+            if curves:
+                _with_errors(range(1, len(curves[0]) + 1), list(zip(*curves)), _words(row.values), axes)
+    else:
+        lines: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.last(y):
+                lines.setdefault(_words({k: v for k, v in row.values.items() if k != x}), []).append(row)
+        for label, line in lines.items():
+            _with_errors([row.values[x] for row in line], [row.last(y) for row in line], label, axes)
+        if not all(isinstance(row.values[x], (int, float)) for row in rows):
+            axes.tick_params(axis="x", rotation=30)
+    axes.set(xlabel=x, ylabel=y.replace("_", " "))
+    axes.grid(alpha=0.3)
+    if any(line.get_label()[:1] != "_" for line in axes.containers):
+        axes.legend(frameon=False)
+    return axes
+
+
+def _with_errors(places: Sequence, measured: Sequence[Sequence[float]], label: str, axes: Axes) -> None:
+    order = range(len(places))
+    if all(isinstance(place, (int, float)) for place in places):
+        order = sorted(order, key=lambda n: places[n])
+    else:
+        places = [str(place) for place in places]
+    means, deviations = (np.array([function(measured[n]) for n in order]) for function in (np.mean, np.std))
+    axes.errorbar(np.array([places[n] for n in order]), means, deviations, fmt="o-", markersize=4, capsize=3, label=label or "_")
+
+
+def _words(values: Mapping[str, object]) -> str:
+    short = {key.split(".")[-1]: f"{value:.3g}" if isinstance(value, float) else value for key, value in values.items()}
+    return ", ".join(f"{name} = {value}" for name, value in short.items())
+
+
 def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
@@ -186,6 +231,17 @@ def _receptive_fields(shown: Shown) -> Figure:
     for axes in grid:  # places without a neuron
         axes.set_axis_off()
     figure.suptitle(f"weights from the pixels to {len(chosen)} of {weights.shape[1]} neurons: red excites, blue inhibits")
+    return figure
+
+
+def sweeps(found: Sequence[tuple[Sweep, Sequence[Row]]]) -> Figure:
+    """One picture of one or more sweeps, side by side."""
+    figure = _figure(5.5 * len(found), 4)
+    for axes, (protocol, rows) in zip(figure.subplots(1, len(found), squeeze=False)[0], found):
+        drawing = protocol.drawing
+        sweep(rows, drawing.x, drawing.y, axes).set_title(drawing.title or protocol.name)
+        if drawing.x_label:
+            axes.set_xlabel(drawing.x_label)
     return figure
 
 

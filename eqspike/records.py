@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -86,12 +87,25 @@ def describe(dataset: Dataset) -> dict[str, object]:
 
 def save(run: Run, path: Path) -> None:
     """Write a run file atomically. Raises EqspikeError if that can not be done; an old file then stays as it was."""
+
+    def write(part: str) -> None:
+        with h5py.File(part, "w") as file:
+            _write(run, file)
+
+    write_whole(path, write)
+
+
+def write_whole(path: Path, write: Callable[[str], None]) -> None:
+    """Have `write` fill a new file beside `path`, and put it there once it is whole and on disk.
+
+    Makes the directory if there is none. Raises EqspikeError if anything of this fails; nothing is left behind then.
+    """
     temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
-        with h5py.File(temporary, "w") as file:
-            _write(run, file)
+        write(temporary)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -103,7 +117,7 @@ def save(run: Run, path: Path) -> None:
         finally:
             os.close(directory)
     except (OSError, RuntimeError) as error:  # h5py raises RuntimeError for some failed writes
-        raise EqspikeError(f"{path}: can not write the run file: {getattr(error, 'strerror', None) or error}") from error
+        raise EqspikeError(f"{path}: can not write this file: {getattr(error, 'strerror', None) or error}") from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)

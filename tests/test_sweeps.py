@@ -1,0 +1,233 @@
+"""Sweeps finish what they began: in real processes and on a real Dask cluster, with workers killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from eqspike import plots, records, sweeps
+from eqspike.errors import EqspikeError
+from eqspike.sweeps import plan, read_sweep, rows, run_sweep
+
+ROOT = Path(__file__).parents[1]
+SMALL = 'settings = ["training.epochs=2", "data.limit_train=60", "data.limit_test=40", "network.hidden=[12]"]'
+GRID = f"""
+name = "small"
+seeds = [0, 1]
+{SMALL}
+[grid]
+"plasticity.beta" = [0.5, 1.0]
+"""
+
+
+def protocol(tmp_path: Path, text: str = GRID) -> sweeps.Sweep:
+    path = tmp_path / "small.toml"
+    path.write_text(text)
+    return read_sweep(path)
+
+
+def run_files(directory: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in directory.glob("*/run.h5")}
+
+
+def weights(point: sweeps.Point) -> bytes:
+    return point.run.parameters.vector.tobytes()
+
+
+def test_grid_lists_and_draws(tmp_path):
+    grid = protocol(tmp_path, GRID + '"network.hidden" = [[12], [8, 6]]\n')
+    assert grid.values() == [
+        {"plasticity.beta": beta, "network.hidden": hidden} for beta in (0.5, 1.0) for hidden in ([12], [8, 6])
+    ]
+    points = plan(grid)
+    assert [(point.table["network"]["hidden"], point.seed) for point in points[:4]] == [
+        ((12,), 0), ((12,), 1), ((8, 6), 0), ((8, 6), 1)
+    ]  # fmt: skip
+    assert len({point.directory for point in points}) == 8
+
+    listed = protocol(tmp_path, f'name = "l"\n{SMALL}\n[[points]]\n"training.batch_size" = 5\n[[points]]\nseed = 3\n')
+    assert [point.values for point in plan(listed)] == [{"training.batch_size": 5}, {"seed": 3}]
+
+    drawn = protocol(
+        tmp_path,
+        f'name = "r"\n{SMALL}\n[random]\npoints = 200\n[random.settings]\n'
+        '"plasticity.beta" = {low = 0.1, high = 10.0, scale = "log"}\n"encoding.max_rate" = {low = 0.2, high = 0.4}\n',
+    )
+    found = drawn.values()
+    assert found == drawn.values() and len({tuple(point.values()) for point in found}) == 200
+    betas = np.array([point["plasticity.beta"] for point in found])
+    assert betas.min() >= 0.1 and betas.max() <= 10 and 0.3 < (betas < 1).mean() < 0.7
+    assert all(0.2 <= point["encoding.max_rate"] <= 0.4 for point in found)
+
+
+def test_sweep_runs_every_point_and_repeats_none(tmp_path):
+    points, seen = plan(protocol(tmp_path)), []
+    run_sweep(points, tmp_path / "out", workers=2, progress=seen.append)
+    assert sorted(map(id, seen)) == sorted(map(id, points))
+    assert all(point.run.status == records.FINISHED and not point.failure for point in points)
+    assert {point.seed: point.run.experiment.seed for point in points} == {0: 0, 1: 1}
+    assert len({weights(point) for point in points}) == 4
+
+    before = run_files(tmp_path / "out")
+    (tmp_path / "out" / points[2].directory / "run.h5").unlink()
+    again = plan(protocol(tmp_path))
+    run_sweep(again, tmp_path / "out", workers=1)
+    assert [weights(point) for point in again] == [weights(point) for point in points]
+    after = run_files(tmp_path / "out")
+    assert [name for name in after if after[name] != before[name]] == [points[2].directory]
+
+
+def test_failures_are_recorded_and_do_not_end_the_sweep(tmp_path):
+    text = f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e30]\n'
+    points = plan(protocol(tmp_path, text + '[[points]]\n"training.batch_size" = 10\n'))
+    run_sweep(points, tmp_path / "out", workers=1)
+    assert "encoding.max_rate = 3.0" in points[0].failure
+    assert "stopped" in points[1].failure and "training.learning_rates" in points[1].failure
+    assert points[2].run is not None and not points[2].failure
+    found = rows(points)
+    assert [len(row.last("test_error")) for row in found] == [0, 0, 1]
+
+
+def test_killed_sweep_continues(tmp_path):
+    """SIGKILL to the whole sweep once two points are there."""
+    text = GRID.replace("[0, 1]", "[0, 1, 2]").replace("epochs=2", "epochs=20").replace("limit_train=60", "limit_train=300")
+    protocol(tmp_path, text)
+    command = [sys.executable, str(ROOT / "run_sim.py"), "sweep", "small.toml", "--workers", "1", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(run_files(tmp_path / "out")) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    before = run_files(tmp_path / "out")
+    assert 2 <= len(before) < 6
+    done = subprocess.run([*command, "--json", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    after = run_files(tmp_path / "out")
+    assert len(after) == 6 and all(after[name] == content for name, content in before.items())
+    assert all(point["failure"] is None for point in json.loads(done.stdout)["points"])
+    assert not list((tmp_path / "out").glob("*/*.part"))
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path):
+    """SIGKILL to the worker process itself, as the kernel does when memory runs out."""
+    points = plan(protocol(tmp_path, GRID.replace("epochs=2", "epochs=30")))
+    killed = []
+
+    def kill_a_worker(point: sweeps.Point) -> None:
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        if not killed and workers:
+            killed.append(int(workers[0]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    run_sweep(points, tmp_path / "out", workers=1, progress=kill_a_worker)
+    assert killed and all(point.run is not None for point in points)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Dask scheduler and two workers on loopback; gives the address and the workers."""
+    file, environment = tmp_path / "scheduler.json", os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        + ["--scheduler-file", str(file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not file.exists() or not file.read_text().strip():
+        assert scheduler.poll() is None, "the scheduler did not start"
+        time.sleep(0.05)
+    address = json.loads(file.read_text())["address"]
+    command = [sys.executable, "-m", "dask", "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    workers = [
+        subprocess.Popen(
+            [*command, "--local-directory", str(tmp_path)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    yield address, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+
+
+def test_dask_cluster_loses_a_worker_and_nothing_else(tmp_path, cluster):
+    address, workers = cluster
+    text = GRID.replace("[0, 1]", "[0, 1, 2]").replace("epochs=2", "epochs=10")
+    points, seen = plan(protocol(tmp_path, text)), []
+
+    def kill_one(point: sweeps.Point) -> None:
+        seen.append(point)
+        workers[0].kill()
+
+    run_sweep(points, tmp_path / "cluster", scheduler=address, progress=kill_one)
+    assert len(seen) == len(points) == 6 and workers[0].poll() is not None
+    assert all(point.run is not None for point in points), [point.failure for point in points]
+    local = plan(protocol(tmp_path, text))
+    run_sweep(local, tmp_path / "local", workers=2)
+    assert [weights(point) for point in local] == [weights(point) for point in points]
+
+
+def test_no_scheduler(tmp_path):
+    with pytest.raises(EqspikeError, match="--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
+        run_sweep(plan(protocol(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SMALL, "name: field required"),
+        ('name = "x"', "exactly one of"),
+        (GRID + "[random]\npoints = 2\nsettings = {a = {low = 1.0, high = 2.0}}", "exactly one of"),
+        ("speed = 3" + GRID, "speed is no setting"),
+        (GRID + '[drawing]\nx = "epoch"\ny = "speed"', "drawing.y = 'speed' is none of test_accuracy"),
+        (GRID.replace("small", "../small"), "name"),
+        (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
+        ("name = ", "can not read this protocol"),
+        ('name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}', "no log range"),
+    ],
+)
+def test_bad_protocols_are_one_line(tmp_path, text, message):
+    with pytest.raises(EqspikeError, match=message) as raised:
+        protocol(tmp_path, text)
+    assert "\n" not in str(raised.value) and "small.toml" in str(raised.value)
+
+
+def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):
+    with pytest.raises(EqspikeError, match="training.speed is no setting"):
+        plan(protocol(tmp_path, GRID.replace("training.epochs=2", "training.speed=2")))
+
+
+def test_drawing_shows_means_and_deviations(tmp_path):
+    points = plan(protocol(tmp_path))
+    run_sweep(points, tmp_path / "out", workers=1)
+    axes = Figure().subplots()
+    plots.sweep(rows(points), "plasticity.beta", "test_error", axes)
+    line, _, bars = axes.containers[0]
+    errors = np.array([point.run.epochs[-1].test_error for point in points]).reshape(2, 2)
+    np.testing.assert_allclose(line.get_data(), [[0.5, 1.0], errors.mean(1)])
+    spans = [np.ptp(path.vertices[:, 1]) / 2 for path in bars[0].get_paths()]
+    np.testing.assert_allclose(spans, errors.std(1), atol=1e-12)
+
+    axes = Figure().subplots()
+    plots.sweep(rows(points), "epoch", "train_error", axes)
+    assert [container.get_label() for container in axes.containers] == ["beta = 0.5", "beta = 1"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "protocols").glob("*.toml")), ids=lambda path: path.stem)
+def test_protocols_in_the_repository_can_be_planned(path):
+    for quick in (False, True):
+        points = plan(read_sweep(path), quick)
+        assert points and not any(point.failure for point in points)
