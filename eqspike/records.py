@@ -116,6 +116,8 @@ def write_whole(path: Path, write: Callable[[str], None]) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise EqspikeError(f"{path}: can not write this file: {error.filename} is no directory") from error
     except (OSError, RuntimeError) as error:  # h5py raises RuntimeError for some failed writes
         raise EqspikeError(f"{path}: can not write this file: {getattr(error, 'strerror', None) or error}") from error
     finally:

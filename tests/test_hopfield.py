@@ -200,8 +200,25 @@ def test_states_that_are_passed_in_stay_as_they_are():
         np.testing.assert_array_equal(s, copy)
 
 
-def test_divergence_shows():
-    values = parameters((5,))
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(70, 66), (66, 10, 70), (70, 70, 70)], ids=str)
+def test_sending_only_what_moved_is_the_dense_iteration(hidden, activation, scale):
+    batch = samples(3)
+    network = Hopfield(parameters(hidden, scale=scale if activation == "hard-sigmoid" else 1.0), activation=activation)
+    states = somewhere(network, batch)
+    settled = network.settle(states, batch.images, 100, network.targets(batch), 0.5)
+    for _ in range(100):
+        force = network.force(states, batch.images, network.targets(batch), 0.5)
+        states = [np.clip(s + network.step * f, 0, network.highest) for s, f in zip(states, force)]
+    for s, expected in zip(settled, states):
+        assert s.any() and np.isfinite(s).all()
+        np.testing.assert_allclose(s, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(5,), (70, 70)], ids=str)
+def test_divergence_shows(hidden):
+    values = parameters(hidden)
     values.weights[1][:] = 3  # ReLU and a coupling above 1: the energy has no lower bound
     network = Hopfield(values, activation="relu", step=0.5, n_free=5000)
     with np.errstate(all="ignore"):
@@ -429,9 +446,10 @@ def test_restored_persistent_states_continue_the_run():
 
 
 @pytest.mark.parametrize("count", [1, 10, 23, 64])
-def test_the_numbers_do_not_depend_on_threads(count):
+@pytest.mark.parametrize("hidden", [(5, 4), (70, 66)], ids=str)
+def test_the_numbers_do_not_depend_on_threads(hidden, count):
     batch = samples(count)
-    networks = [Hopfield(parameters((5, 4)).astype(np.float32), threads=threads) for threads in (1, 2, 3)]
+    networks = [Hopfield(parameters(hidden).astype(np.float32), threads=threads) for threads in (1, 2, 3)]
     results = [network.gradient(batch) for network in networks]
     for gradient, outcome in results[1:]:
         assert gradient.vector.tobytes() == results[0][0].vector.tobytes()

@@ -65,15 +65,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monk
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, step, no_space)
-            with pytest.raises(EqspikeError, match="run.h5: can not write the run file: No space left on device"):
+            with pytest.raises(EqspikeError, match="run.h5: can not write this file: No space left on device"):
                 records.save(run, tmp_path / "run.h5")
         assert (tmp_path / "run.h5").read_bytes() == before
         assert os.listdir(tmp_path) == ["run.h5"]
 
 
-def test_missing_directory(run, tmp_path):
-    with pytest.raises(EqspikeError, match="can not write the run file: No such file or directory"):
-        records.save(run, tmp_path / "nowhere" / "run.h5")
+def test_a_missing_directory_is_made(run, tmp_path):
+    records.save(run, tmp_path / "not" / "yet" / "run.h5")
+    assert records.load(tmp_path / "not" / "yet" / "run.h5").layers == run.layers
+
+
+def test_no_directory_can_be_made_below_a_file(run, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EqspikeError, match="run.h5: can not write this file: .*/file is no directory"):
+        records.save(run, tmp_path / "file" / "run.h5")
 
 
 def _spoil(path, change):
