@@ -1,0 +1,100 @@
+"""`plot`, `show` and `models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import EqspikeError
+from .terminal import (
+    check_data,
+    checkout,
+    data_dir_option,
+    load_data,
+    make_directory,
+    print_counts,
+    quiet_option,
+    run_argument,
+    save_figure,
+    screen_for,
+)
+
+
+@click.command()
+@run_argument
+@click.option("--out", type=click.Path(path_type=Path), help="Where to draw. Default: beside the run file.")
+@click.option("--sample", type=int, default=0, show_default=True, help="Test sample shown in raster and rates.")
+@data_dir_option
+@quiet_option
+def plot(run, out, sample, data_dir, quiet):
+    """Draw RUN: learning curves, spike raster, output rates, confusion matrix, receptive fields, layer rates."""
+    import numpy as np
+
+    from .. import plots, records
+    from ..learners import build
+    from ..training import make_batch
+
+    found = records.load(run)
+    if not found.epochs:
+        raise EqspikeError(f"{run}: has no finished epoch to draw")
+    screen = screen_for(False, quiet)
+    data = load_data(found.experiment, data_dir, screen)
+    check_data(found, data, run)
+    if not 0 <= sample < len(data.test):
+        raise EqspikeError(f"--sample {sample}: the test set has samples 0 to {len(data.test) - 1}")
+    batch = make_batch(data.test, np.array([sample]), 0, "test")
+    recording = build(found.experiment, data, found.parameters).record(batch)
+    directory = out or records.run_path(run).parent
+    make_directory(directory)
+    shown = plots.Shown(found, recording, int(batch.labels[0]))
+    for name, draw in plots.figures(shown).items():
+        save_figure(draw(shown), directory / f"{name}.png", screen)
+
+
+@click.command()
+@run_argument
+def show(run):
+    """Print what RUN holds."""
+    from .. import records
+
+    found = records.load(run)
+    screen = Console(highlight=False)
+    sizes = "-".join(map(str, found.parameters.sizes))
+    screen.print(f"[bold]{found.experiment.name}[/]  {sizes}, {found.status}, created {found.created}")
+    screen.print(f"dataset    {', '.join(f'{key} {value}' for key, value in found.dataset.items())}")
+    screen.print(f"versions   {', '.join(f'{key} {value}' for key, value in found.versions.items())}")
+    for name, part in found.experiment.table().items():
+        if isinstance(part, dict):
+            screen.print(f"{name:<11}{', '.join(f'{key}={value}' for key, value in part.items())}", markup=False)
+    table = Table("epoch", "train error", "test error", "samples/s", *found.layers, "||dW||/||W||")
+    for epoch in found.epochs:
+        table.add_row(
+            str(epoch.number),
+            f"{epoch.train_error:.2%}",
+            f"{epoch.test_error:.2%}",
+            f"{epoch.samples_per_second:,.0f}",
+            *(f"{rate:.3f}" for rate in epoch.rates),
+            " ".join(f"{change:.3f}" for change in epoch.weight_change),
+        )
+    screen.print(table)
+    screen.print("columns named after layers: mean rate in the free phase (spikes per dt_ref), or activity")
+    if found.evaluation is not None:
+        print_counts(found.evaluation.counts, found, screen)
+
+
+@click.command()
+def models():
+    """List the named models."""
+    from ..config import experiment
+
+    screen = Console(highlight=False)
+    found = sorted((checkout() / "models").glob("*.toml"))
+    if not found:
+        raise EqspikeError(f"{checkout() / 'models'}: no models here; run this in a checkout of eqspike")
+    table = Table.grid(padding=(0, 2))
+    for path in found:
+        table.add_row(f"[bold]{path.stem}[/]", experiment(path).description)
+    screen.print(table)

@@ -1,0 +1,153 @@
+"""`sweep` and `reproduce`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import EqspikeError
+from .terminal import (
+    checkout,
+    data_dir_option,
+    json_option,
+    make_directory,
+    progress_bar,
+    quiet_option,
+    save_figure,
+    screen_for,
+)
+
+if TYPE_CHECKING:
+    from ..sweeps import Point, Row, Sweep
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes on this machine, of one thread each. Default: one a core."
+)
+scheduler_option = click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster to run on.")
+quick_option = click.option("--quick", is_flag=True, help="A look in a couple of minutes: fewer samples and epochs.")
+
+
+@click.command()
+@click.argument("protocol", type=click.Path(path_type=Path))
+@workers_option
+@scheduler_option
+@quick_option
+@data_dir_option
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the sweep. Default: sweeps/NAME.")
+@json_option
+@quiet_option
+def sweep(protocol, workers, scheduler, quick, data_dir, out, as_json, quiet):
+    """Run PROTOCOL, a TOML file: many settings, several seeds each. Started again, it does what is left."""
+    from .. import plots
+    from ..sweeps import read_sweep
+
+    screen = screen_for(as_json, quiet)
+    read = read_sweep(protocol)
+    directory = out or Path("sweeps") / (read.name + ("-quick" if quick else ""))
+    found = _sweep(read, directory, quick, data_dir, workers, scheduler, screen)
+    picture = None
+    if read.drawing is not None:
+        picture = directory / f"{read.name}.png"
+        save_figure(plots.sweeps([(read, found)]), picture, screen)
+    if as_json:
+        print(json.dumps(_summary(read, found, directory, picture)))
+
+
+@click.command()
+@click.argument("figure")
+@workers_option
+@scheduler_option
+@quick_option
+@data_dir_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("sweeps"), help="Where runs and figures go.")
+@json_option
+@quiet_option
+def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
+    """Redraw FIGURE (4 to 12, or all) of the report that this project began with."""
+    from .. import plots
+    from ..sweeps import read_sweep
+
+    protocols: dict[str, list[Path]] = {}
+    for path in sorted((checkout() / "protocols").glob("figure*_*.toml")):
+        protocols.setdefault(path.stem.split("_")[0].removeprefix("figure").lstrip("0"), []).append(path)
+    if figure != "all" and figure not in protocols:
+        raise EqspikeError(f"figure {figure}: there are {', '.join(sorted(protocols, key=int))} and all")
+    screen, answer = screen_for(as_json, quiet), {}
+    for number in protocols if figure == "all" else [figure]:
+        found = []
+        for path in protocols[number]:
+            read = read_sweep(path)
+            directory = out / (read.name + ("-quick" if quick else ""))
+            found.append((read, _sweep(read, directory, quick, data_dir, workers, scheduler, screen)))
+        picture = out / f"figure{int(number):02d}{'-quick' if quick else ''}.png"
+        save_figure(plots.sweeps(found), picture, screen)
+        answer[number] = [_summary(read, rows, out / read.name, picture) for read, rows in found]
+    if as_json:
+        print(json.dumps(answer))
+
+
+def _sweep(
+    read: Sweep,
+    directory: Path,
+    quick: bool,
+    data_dir: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    screen: Console,
+) -> list[Row]:
+    from ..sweeps import plan, rows, run_sweep
+
+    points = plan(read, quick)
+    make_directory(directory)
+    screen.print(f"[bold]{read.name}[/]  {read.description}  ({len(points)} points)")
+    with progress_bar(screen) as bar:
+        task = bar.add_task("points", total=len(points), speed="", error="")
+
+        def on_point(point: Point) -> None:
+            bar.advance(task)
+            bar.update(task, error=f"{sum(bool(p.failure) for p in points)} failed" if point.failure else None)
+
+        run_sweep(points, directory, data_dir, workers, scheduler, on_point)
+    found = rows(points)
+    table = Table(*found[0].values, "test error", "seconds an epoch", "failed")
+    for row in found:
+        errors, seconds = row.last("test_error"), row.last("seconds")
+        table.add_row(
+            *map(str, row.values.values()),
+            f"{fmean(errors):.2%} +- {pstdev(errors):.2%}" if errors else "-",
+            f"{fmean(seconds):.1f}" if seconds else "-",
+            str(sum(bool(point.failure) for point in row.points) or ""),
+        )
+    screen.print(table)
+    for point in points:
+        if point.failure:
+            screen.print(f"[yellow]failed[/] {point.values}, seed {point.seed}: {point.failure}")
+    screen.print(f"run files are in {directory}")
+    if all(point.failure for point in points):
+        raise EqspikeError(f"{read.name}: every point failed; the first: {points[0].failure}")
+    return found
+
+
+def _summary(read: Sweep, rows: list[Row], directory: Path, picture: Path | None) -> dict:
+    return {
+        "name": read.name,
+        "directory": str(directory),
+        "figure": str(picture) if picture is not None else None,
+        "points": [
+            {
+                "values": row.values,
+                "seed": point.seed,
+                "test_error": point.run.epochs[-1].test_error if point.run is not None else None,
+                "run_file": str(directory / point.directory / "run.h5") if point.run is not None else None,
+                "failure": point.failure or None,
+            }
+            for row in rows
+            for point in row.points
+        ],
+    }
