@@ -43,7 +43,9 @@ _UNITS = {
     "rates": "spikes per dt_ref, or activity",
     "spikes": "spikes per sample, [epoch, phase, layer]",
     "synaptic_events": "events per sample, [epoch, phase]",
+    "zero_weight_events": "synaptic events through weights of zero per sample, [epoch, phase]",
     "neuron_updates": "updates per sample, [epoch, phase]",
+    "weight_updates": "spike-driven updates of single weights per sample, [epoch, phase]",
     "multiply_accumulates": "per sample, [epoch, phase]",
     "energy": "network energy at the end of the phase, mean, [epoch, phase]",
 }

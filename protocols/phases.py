@@ -55,8 +55,8 @@ def present(settings, parameters: Parameters, batch):
     spikes = [found[name].recording.spikes for name in found]
     same = all(np.array_equal(*layers) for layers in zip(*spikes))
     print(f"engines {'agree spike for spike' if same else 'DISAGREE'}; spikes by layer, input first:")
-    for phase, row in zip(schedule(settings), found["fast"].spikes):
-        print(f"  {phase.name:<8} {phase.steps * settings.phases.dt:5.1f} ms  {row.tolist()}")
+    for phase, row in zip(schedule(settings), zip(*found["fast"].spikes)):
+        print(f"  {phase.name:<8} {phase.steps * settings.phases.dt:5.1f} ms  {[int(layer.sum()) for layer in row]}")
     return found["fast"].recording
 
 

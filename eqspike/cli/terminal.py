@@ -90,7 +90,8 @@ def per_inference(counts: dict) -> dict[str, float]:
 
 
 def print_counts(counts: dict, run: Run, screen: Console) -> None:
-    parts = [f"{count.sum():,.{0 if abs(count.sum()) >= 100 else 2}f} {name.replace('_', ' ')}" for name, count in counts.items()]
+    totals = {name: float(count.sum()) for name, count in counts.items() if count.any()}
+    parts = [f"{n:,.{0 if abs(n) >= 100 else 2}f} {name.replace('_', ' ')}" for name, n in totals.items()]
     if "spikes" in counts:
         parts[0] += f" ({', '.join(f'{name} {n:,.0f}' for name, n in zip(run.layers, counts['spikes'].sum(0)))})"
     screen.print(f"per inference: {', '.join(parts)}")

@@ -20,8 +20,7 @@ from ..randomness import SIGN, generator
 class Presentation:
     """What an engine returns. P phases of the schedule, layers with the input first."""
 
-    spikes: NDArray[np.int64]  # by phase and layer, summed over batch and neurons [P, L + 1]
-    free_rates: list[NDArray]  # per layer: mean rate of each neuron in the free phase [N_l]
+    spikes: list[NDArray[np.int64]]  # per layer, the input first: of each neuron, summed over the batch [P, N_l]
     readout: NDArray[np.int64]  # output spikes in the readout [B, N_out]
     settled: NDArray  # output potentials at the end of the readout [B, N_out]
     change: Parameters | None = None  # dW of the rule, summed over the batch; None if no phase has a sign
@@ -64,29 +63,50 @@ class Engine(ABC):
         return 1 if draws.bit_generator.advance(int(batch.samples[0])).random_raw() >> 63 else -1
 
     def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
-        spikes = np.zeros((len(self.phases), presentation.spikes.shape[1]), np.int64)
-        updates = np.zeros(len(self.phases), np.int64)
-        for phase, row in zip(phases, presentation.spikes):
-            spikes[self.phases.index(phase.name)] += row
-            updates[self.phases.index(phase.name)] += phase.steps * batch * sum(self.parameters.sizes[1:])
+        place = [self.phases.index(phase.name) for phase in phases]
+        learns = np.array([phase.sign != 0 for phase in phases])
+        free = np.array([phase.name == FREE for phase in phases])
+        free_steps = sum(phase.steps for phase in phases if phase.name == FREE)
+        spikes = np.stack([layer.sum(axis=1) for layer in presentation.spikes], axis=1)  # [P, L + 1]
+        by_phase = {
+            "spikes": spikes,
+            "synaptic_events": spikes @ fan_out(self.parameters.sizes),
+            "zero_weight_events": sum(
+                layer @ zeros for layer, zeros in zip(presentation.spikes, zero_fan_out(self.parameters))
+            ),
+            "neuron_updates": np.array([phase.steps * batch * sum(self.parameters.sizes[1:]) for phase in phases]),
+            "weight_updates": learns * (spikes @ plastic_fan_out(self.parameters.sizes)),
+        }
+        counts = {}
+        for name, rows in by_phase.items():
+            counts[name] = np.zeros((len(self.phases), *rows.shape[1:]), np.int64)
+            np.add.at(counts[name], place, rows)
         return Outcome(
             scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
-            activity=presentation.free_rates,
-            counts={
-                "spikes": spikes,
-                "synaptic_events": spikes @ fan_out(self.parameters.sizes),
-                "neuron_updates": updates,
-            },
+            activity=[layer[free].sum(axis=0) / (batch * free_steps) for layer in presentation.spikes],
+            counts=counts,
         )
 
 
 def fan_out(sizes: Sequence[int]) -> NDArray[np.int64]:
-    """Synapses that a spike of each layer reaches: up and, but for the input layer's neighbour, down."""
+    """Synapses that a spike of each layer acts through: up and, but for the input layer's neighbour, down."""
     up = [*sizes[1:], 0]
     down = [0, 0, *sizes[1:-1]]
     return np.array(up) + np.array(down)
 
 
-def free_steps(phases: Sequence[Phase]) -> int:
-    """Steps of the free phase in a schedule."""
-    return sum(p.steps for p in phases if p.name == FREE)
+def plastic_fan_out(sizes: Sequence[int]) -> NDArray[np.int64]:
+    """Synapses that a spike of each layer changes: all of its neuron's, those from the input too."""
+    return np.array([*sizes[1:], 0]) + np.array([0, *sizes[:-1]])
+
+
+def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
+    """Of the synapses in `fan_out`, those whose weight is zero, for each neuron; per layer, the input first [N_l]."""
+    zeros = [np.zeros(n, np.int64) for n in parameters.sizes]
+    if parameters.vector.all():
+        return zeros
+    for n, weights in enumerate(parameters.weights):
+        zeros[n] += np.sum(weights == 0, axis=1)
+        if n > 0:
+            zeros[n + 1] += np.sum(weights == 0, axis=0)
+    return zeros

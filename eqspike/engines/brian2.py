@@ -25,9 +25,9 @@ from ..config import Experiment
 from ..encoding import initial_potentials, rasters
 from ..learner import Batch, Parameters, Recording, check_images
 from ..neuron import equations, namespace
-from ..phases import FREE, Phase
+from ..phases import Phase
 from ..plasticity import ON_POST, ON_PRE, TRANSMIT_DOWN, TRANSMIT_UP, slow_weight
-from .base import Engine, Presentation, free_steps
+from .base import Engine, Presentation
 
 RELAY = """
 drive : 1
@@ -128,8 +128,7 @@ class Brian2Engine(Engine):
         raster = rasters(self.experiment, batch, max(p.raster_until for p in phases))
         monitors = self._monitors() if record else []
 
-        spikes = np.zeros((len(phases), len(self.layers)), np.int64)
-        free_counts = [np.zeros(layer.N) for layer in self.layers]
+        spikes = [np.zeros((len(phases), n), np.int64) for n in self.parameters.sizes]
         readout = np.zeros((B, self.parameters.sizes[-1]), np.int64)
         settled = np.zeros(readout.shape)
         end_of_free = None
@@ -141,17 +140,14 @@ class Brian2Engine(Engine):
             before = [layer.count[:].copy() for layer in self.layers]
             self._run(phase, raster)
             counts = [layer.count[:] - n for layer, n in zip(self.layers, before)]
-            spikes[row] = [n.sum() for n in counts]
-            if phase.name == FREE:
-                free_counts = [total + n for total, n in zip(free_counts, counts)]
+            for layer, n in zip(spikes, counts):
+                layer[row] = n.reshape(B, -1).sum(axis=0)
             if phase.readout:
                 readout += counts[-1].reshape(readout.shape)
                 settled[:] = self.layers[-1].v[:].reshape(settled.shape)
 
-        steps = B * free_steps(phases)
         return Presentation(
             spikes=spikes,
-            free_rates=[n.reshape(B, -1).sum(0) / steps for n in free_counts],
             readout=readout,
             settled=settled,
             change=self._change() if any(p.sign for p in phases) else None,

@@ -12,11 +12,11 @@ from ..config import Experiment
 from ..encoding import rasters, sample_keys, white_pixel_probability
 from ..learner import Batch, Parameters, Recording, check_images
 from ..neuron import propagator
-from ..phases import FREE, Phase
+from ..phases import Phase
 from ..plasticity import slow_weight
 from ..randomness import MEMBRANE
 from . import kernels
-from .base import Engine, Presentation, free_steps
+from .base import Engine, Presentation
 
 
 class FastEngine(Engine):
@@ -85,7 +85,6 @@ class FastEngine(Engine):
 
         layers = np.cumsum(sizes[1:-1])
         by_layer = [input_counts, *np.split(counts, layers, axis=2)]
-        free = [p.name == FREE for p in phases]
         recording = None
         if record:
             raster = rasters(self.experiment, batch, max(p.raster_until for p in phases))
@@ -97,8 +96,7 @@ class FastEngine(Engine):
                 np.split(traces, layers, axis=2),
             )
         return Presentation(
-            spikes=np.stack([layer.sum((0, 2)) for layer in by_layer], axis=1),
-            free_rates=[layer[:, free].sum((0, 1)) / (B * free_steps(phases)) for layer in by_layer],
+            spikes=[layer.sum(axis=0, dtype=np.int64) for layer in by_layer],
             readout=readout,
             settled=settled,
             change=change,
