@@ -156,6 +156,27 @@ def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
     return axes
 
 
+@dataclass(frozen=True)
+class Tradeoff:
+    """What an accuracy costs."""
+
+    label: str
+    cost: float
+    accuracy: float
+
+
+def tradeoff(found: Mapping[str, Sequence[Tradeoff]], cost: str, axes: Axes) -> Axes:
+    """Accuracy against cost, one line for each way of going cheaper."""
+    for height, (name, line) in zip((6, -12) * len(found), found.items()):
+        axes.plot([point.cost for point in line], [point.accuracy for point in line], "o-", label=name)
+        for point in line:
+            axes.annotate(point.label, (point.cost, point.accuracy), xytext=(3, height), textcoords="offset points", fontsize=8)
+    axes.set(xlabel=cost, ylabel="test accuracy", xscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return axes
+
+
 def _with_errors(places: Sequence, measured: Sequence[Sequence[float]], label: str, axes: Axes) -> None:
     order = range(len(places))
     if all(isinstance(place, (int, float)) for place in places):

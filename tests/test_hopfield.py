@@ -390,6 +390,30 @@ def test_counts_against_brute_force(hidden, nudging):
     np.testing.assert_array_equal(prediction, [counts[0], *np.zeros(len(betas))])
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_effective_products_against_brute_force(order):
+    values, batch = parameters((5, 4, 4)), samples(3)
+    for weights in values.weights:
+        weights[weights < 0] = 0
+    network = Hopfield(values, order=order, n_free=4)
+    batch.images[:, ::2] = 0
+    states, done = [np.zeros((3, n)) for n in values.sizes[1:]], 0
+    for b, i, j in np.ndindex(3, 7, 5):
+        done += batch.images[b, i] != 0 and values.weights[0][i, j] != 0
+    for _ in range(4):
+        for half in network._halves():
+            for n in half:
+                for m in (n - 1, n + 1):
+                    if 0 <= m < len(states):
+                        joined = values.weights[max(n, m)] if m < n else values.weights[max(n, m)].T
+                        for b, i, j in np.ndindex(3, *joined.shape):
+                            done += states[m][b, i] != 0 and joined[i, j] != 0
+            force = network.force(states, batch.images)
+            for n in half:
+                states[n] = np.clip(states[n] + network.step * force[n], 0, 1)
+    assert network.effective_macs(batch) == pytest.approx(done / 3)
+
+
 def test_outcome_is_that_of_the_free_phase():
     network, batch = Hopfield(parameters((5, 4)), n_free=50, nudging="centered"), samples()
     free = network.settle(network.rest(len(batch)), batch.images, 50)

@@ -9,6 +9,7 @@ import click
 
 from ..errors import EqspikeError
 from .looking import models, plot, show
+from .measuring import energy
 from .sweeping import reproduce, sweep
 from .training import evaluate, train
 
@@ -21,7 +22,7 @@ def cli() -> None:
     """Train spiking networks by equilibrium propagation."""
 
 
-for command in (train, evaluate, show, plot, models, sweep, reproduce):
+for command in (train, evaluate, show, plot, energy, models, sweep, reproduce):
     cli.add_command(command)
 
 

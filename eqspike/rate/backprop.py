@@ -60,6 +60,12 @@ class Backprop:
     def record(self, batch: Batch) -> None:
         """Nothing happens in time."""
 
+    def effective_macs(self, batch: Batch) -> float:
+        """Multiply-accumulates of an inference in which neither activation nor weight is zero, mean over the batch."""
+        layers = [batch.images, *self._forward(batch)[0][:-1]]
+        used = (np.sum((layer != 0) @ np.count_nonzero(w, axis=1)) for layer, w in zip(layers, self.parameters.weights))
+        return float(sum(used)) / len(batch)
+
     def _images(self, batch: Batch) -> NDArray:
         return batch.images.astype(self.parameters.vector.dtype, copy=False)
 

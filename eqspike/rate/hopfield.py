@@ -167,6 +167,20 @@ class Hopfield:
             traces=[np.stack(layer, axis=1) for layer in zip(*shown)],
         )
 
+    def effective_macs(self, batch: Batch) -> float:
+        """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""
+        clamped, halves = self._clamp(batch.images), self._halves()
+        up = [np.count_nonzero(w, axis=1) for w in self.parameters.weights]  # products a unit takes part in, upward
+        down = [np.count_nonzero(w, axis=0) for w in self.parameters.weights]
+        trail = [self.rest(len(batch))]
+        self._settle(clamped, trail[0], self.n_free, trail=trail)
+        done = int(np.sum((batch.images != 0) @ up[0]))
+        for k, states in enumerate(trail[:-1]):
+            for n in halves[k % len(halves)]:
+                done += int(np.sum((states[n - 1] != 0) @ up[n])) if n > 0 else 0
+                done += int(np.sum((states[n + 1] != 0) @ down[n + 1])) if n < len(states) - 1 else 0
+        return done / len(batch)
+
     def rest(self, batch: int) -> States:
         """States at zero, where a free phase begins."""
         return [np.zeros((batch, n), self.dtype) for n in self.parameters.sizes[1:]]

@@ -1,0 +1,123 @@
+"""Counts become joules by hand-made sums; nothing is estimated that was not counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eqspike import datasets, energy
+from eqspike.config import experiment
+from eqspike.energy import Device, Work
+from eqspike.errors import EqspikeError
+from eqspike.runs import train_run
+
+SETTINGS = ["training.epochs=1", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
+RATES = ["learner=hopfield", "phases.nudged=5.0", *SETTINGS]
+
+
+def trained(directory, *changes):
+    settings = experiment(changes=list(changes))
+    data = datasets.load("digits").limited(40, 30)
+    return train_run(settings, data, directory / "run.h5")
+
+
+@pytest.fixture(scope="module")
+def spiking(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("spiking"), *SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("rates"), *RATES)
+
+
+def test_a_worked_example():
+    device = Device(synaptic_event=2e-12, neuron_update=3e-12, multiply_accumulate=5e-12)
+    work = Work(synaptic_events=10, multiply_accumulates=100, neuron_updates=1000, weight_updates=7)
+    assert work.joules(device) == pytest.approx((10 + 7) * 2e-12 + 100 * 5e-12 + 1000 * 3e-12)
+    without = Device(synaptic_event=2e-12)
+    assert work.joules(without) is None, "a device without multiply-accumulates has no energy for them"
+    assert Work(synaptic_events=10).joules(without) == pytest.approx(20e-12)
+
+
+def test_works_of_spikes(spiking):
+    works = energy.works(spiking)
+    inference, training = works["as measured"]
+    last = spiking.epochs[-1]
+    assert inference.synaptic_events == last.test_counts["synaptic_events"].sum() > 0
+    assert inference.weight_updates == 0 < training.weight_updates
+    assert inference.neuron_updates == 60 * 22 and training.neuron_updates == 120 * 22
+    synapses = 64 * 12 + 2 * 12 * 10
+    assert works["dense"][0].multiply_accumulates == 60 * synapses
+    assert works["dense"][1].multiply_accumulates == 120 * synapses + 2 * (64 * 12 + 12 * 10)
+    assert works["backprop"][0].multiply_accumulates == 64 * 12 + 12 * 10
+    assert works["backprop"][1].multiply_accumulates == 2 * (64 * 12 + 12 * 10) + 12 * 10
+
+
+def test_neurobench_of_spikes(spiking):
+    found, counts = energy.neurobench(spiking), spiking.epochs[-1].test_counts
+    assert found["Effective_ACs"] == counts["synaptic_events"].sum() - counts["zero_weight_events"].sum()
+    assert found["Effective_MACs"] == 0
+    assert found["Dense"] == 60 * (64 * 12 + 2 * 12 * 10) > found["Effective_ACs"]
+    assert found["ActivationSparsity"] == pytest.approx(1 - counts["spikes"][0, 1:].sum() / (60 * 22))
+    assert found["ConnectionSparsity"] == 0
+    assert found["Footprint"] == 4 * (64 * 12 + 12 * 10 + 22) + 4 * 4 * 22
+
+
+def test_works_of_rates(rates):
+    works = energy.works(rates)
+    assert set(works) == {"as measured", "backprop"}
+    assert works["as measured"][0].multiply_accumulates == 64 * 12 + 60 * 2 * 12 * 10
+    assert energy.neurobench(rates)["Effective_MACs"] is None
+    assert energy.neurobench(rates, 5.0)["Effective_MACs"] == 5.0
+
+
+def test_zero_weights_are_no_effective_work(spiking, tmp_path):
+    settings = experiment(changes=SETTINGS)
+    data = datasets.load("digits").limited(40, 30)
+    run = train_run(settings, data, tmp_path / "run.h5")
+    run.parameters.weights[0][::2] = 0
+    assert energy.neurobench(run)["ConnectionSparsity"] == pytest.approx(32 * 12 / (64 * 12 + 12 * 10))
+
+
+def test_every_table_has_a_source_and_disagreement_is_kept(spiking):
+    tables = energy.device_tables()
+    assert all(table.source for table in tables)
+    found = energy.estimates(spiking, tables, ["loihi"])
+    assert [estimate.table for estimate in found] == ["KerasSpiking", "SENECA"]
+    joules = [estimate.joules["as measured"][0] for estimate in found]
+    events, updates = (spiking.epochs[-1].test_counts[name].sum() for name in ("synaptic_events", "neuron_updates"))
+    assert joules == pytest.approx([events * 27.1e-12 + updates * 81e-12, events * 23.6e-12])
+
+
+def test_a_device_of_ones_own(spiking, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\nchip = { synaptic_event = 1e-12 }\n')
+    (found,) = energy.estimates(spiking, energy.device_tables(path), ["chip"])
+    assert found.joules["as measured"][0] == pytest.approx(energy.works(spiking)["as measured"][0].synaptic_events * 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no .*table"),
+        ("[[table]]\nname = 'x'", "source"),
+        ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = -1.0}", "greater than or equal to 0"),
+        ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = nan}", "finite"),
+        ("[[table", "can not read"),
+    ],
+)
+def test_a_broken_table_of_devices(tmp_path, text, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(EqspikeError, match=f"mine.toml: .*{message}"):
+        energy.device_tables(path)
+
+
+def test_what_can_not_be_estimated(spiking):
+    with pytest.raises(EqspikeError, match="no table knows it; there are cpu, gpu"):
+        energy.estimates(spiking, energy.device_tables(), ["abacus"])
+    spiking_without = type(spiking)(**{**vars(spiking), "epochs": []})
+    with pytest.raises(EqspikeError, match="no finished epoch"):
+        energy.works(spiking_without)
+    assert np.isfinite(energy.works(spiking)["dense"][0].multiply_accumulates)
