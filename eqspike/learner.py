@@ -53,6 +53,11 @@ class Parameters:
         self.weights = [part.reshape(pair) for part, pair in zip(parts, pairs)]
         self.biases = parts[len(pairs) :]
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, the input first."""
+        return ("input", *(f"hidden {n}" for n in range(1, len(self.sizes) - 1)), "output")
+
     def copy(self) -> Parameters:
         """The same numbers in memory of their own."""
         return self.astype(self.vector.dtype)

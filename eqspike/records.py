@@ -19,10 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from .config import Experiment, validated
 from .datasets import Dataset
@@ -68,12 +70,12 @@ class Run:
     status: str = RUNNING
     created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=_versions)
+    started_from: str = ""  # file that the weights began with; the experiment's own initial weights otherwise
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, the input first."""
-        hidden = (f"hidden {n}" for n in range(1, len(self.parameters.sizes) - 1))
-        return ("input", *hidden, "output")
+        return self.parameters.layers
 
 
 def describe(dataset: Dataset) -> dict[str, object]:
@@ -142,6 +144,7 @@ def _write(run: Run, file: h5py.File) -> None:
             "status": run.status,
             "created": run.created,
             "versions": json.dumps(run.versions),
+            "started_from": run.started_from,
         }
     )
     file.create_group("dataset").attrs.update(run.dataset)
@@ -197,18 +200,30 @@ def load(path: Path | str) -> Run:
         raise EqspikeError(f"{path}: this is no readable run file: {error}") from error
 
 
-def _read(file: h5py.File, path: Path) -> Run:
-    experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-    weights = file["parameters/weights"]
-    shapes = [weights[str(n)].shape for n in range(len(weights))]
-    if experiment.network.matrices != len(shapes) or any(a[1] != b[0] for a, b in zip(shapes[:-1], shapes[1:])):
-        raise EqspikeError(f"{path}: weights of the shapes {shapes} make no network")
-    parameters = Parameters((shapes[0][0], *(shape[1] for shape in shapes)), weights["0"].dtype)
-    for kind in ("weights", "biases"):
-        for n, values in enumerate(getattr(parameters, kind)):
-            values[:] = file[f"parameters/{kind}/{n}"][:]
+def read_parameters(group: h5py.Group, experiment: Experiment, path: Path) -> Parameters:
+    """Weights and biases of a group that has both. Raises EqspikeError if they are none of this experiment."""
+    arrays = {kind: [group[kind][str(n)][:] for n in range(len(group[kind]))] for kind in ("weights", "biases")}
+    return assembled(experiment, arrays["weights"], arrays["biases"], path)
+
+
+def assembled(experiment: Experiment, weights: list[NDArray], biases: list[NDArray], path: Path) -> Parameters:
+    """The parameters that these arrays are. Raises EqspikeError if they are none of this experiment."""
+    shapes = [matrix.shape for matrix in weights]
+    sizes = (*(shape[0] for shape in shapes[:1]), *(shape[-1] for shape in shapes))
+    fits = sizes[1:-1] == experiment.network.hidden and shapes == list(pairwise(sizes))
+    if not fits or [bias.shape for bias in biases] != [(n,) for n in sizes[1:]]:
+        raise EqspikeError(f"{path}: weights of the shapes {shapes} make no network of its settings")
+    parameters = Parameters(sizes, weights[0].dtype)
+    for own, given in zip((*parameters.weights, *parameters.biases), (*weights, *biases)):
+        own[:] = given
     if not np.isfinite(parameters.vector).all():
         raise EqspikeError(f"{path}: weights or biases hold values that are no numbers")
+    return parameters
+
+
+def _read(file: h5py.File, path: Path) -> Run:
+    experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
+    parameters = read_parameters(file["parameters"], experiment, path)
     epochs, test = file["epochs"], file.get("test")
     columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
     counts = {kind: {name: item[:] for name, item in epochs[kind].items()} for kind in ("train_counts", "test_counts")}
@@ -240,4 +255,5 @@ def _read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
+        started_from=str(file.attrs["started_from"]),
     )

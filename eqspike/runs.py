@@ -9,19 +9,25 @@ from . import records
 from .config import Experiment
 from .datasets import Dataset
 from .errors import EqspikeError
+from .exports import fitting, load_weights
 from .learners import build
 from .records import Run
 from .training import Epoch, Evaluation, Hooks, train
 
 
-def train_run(experiment: Experiment, dataset: Dataset, path: Path, hooks: Hooks = Hooks()) -> Run:
+def train_run(
+    experiment: Experiment, dataset: Dataset, path: Path, hooks: Hooks = Hooks(), start: Path | None = None
+) -> Run:
     """Train the experiment's learner on `dataset` and keep what was reached in a run file at `path`.
 
-    Raises EqspikeError if the file can not be written (before training begins, where that can be known) or if
+    Starts with the weights of the run or export `start`, if there is one. Raises EqspikeError if the file can not be written (before training begins, where that can be known) or if
     training stops because going on is pointless; the file then has the epochs that were finished.
     """
-    learner = build(experiment, dataset)
-    run = Run(experiment, learner.parameters, learner.phases, records.describe(dataset))
+    parameters = None
+    if start is not None:
+        parameters = fitting(load_weights(start), (dataset.inputs, *experiment.network.hidden, dataset.classes), start)
+    learner = build(experiment, dataset, parameters)
+    run = Run(experiment, learner.parameters, learner.phases, records.describe(dataset), started_from=str(start or ""))
     records.save(run, path)  # find out now, not after an hour, that it can not be written
 
     def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:

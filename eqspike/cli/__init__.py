@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from ..errors import EqspikeError
+from .exporting import export
 from .looking import models, plot, show
 from .measuring import energy
 from .sweeping import reproduce, sweep
@@ -22,7 +23,7 @@ def cli() -> None:
     """Train spiking networks by equilibrium propagation."""
 
 
-for command in (train, evaluate, show, plot, energy, models, sweep, reproduce):
+for command in (train, evaluate, show, plot, energy, export, models, sweep, reproduce):
     cli.add_command(command)
 
 

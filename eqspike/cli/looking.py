@@ -42,7 +42,7 @@ def plot(run, out, sample, data_dir, quiet):
         raise EqspikeError(f"{run}: has no finished epoch to draw")
     screen = screen_for(False, quiet)
     data = load_data(found.experiment, data_dir, screen)
-    check_data(found, data, run)
+    check_data(found.dataset["checksum"], data, run)
     if not 0 <= sample < len(data.test):
         raise EqspikeError(f"--sample {sample}: the test set has samples 0 to {len(data.test) - 1}")
     batch = make_batch(data.test, np.array([sample]), 0, "test")

@@ -60,7 +60,7 @@ def energy(run, devices, own, picture, limit_test, data_dir, as_json, quiet):
     screen, effective = screen_for(as_json, quiet), None
     if found.experiment.learner != "spiking" or picture is not None:
         data = load_data(found.experiment, data_dir, screen)
-        check_data(found, data, run)
+        check_data(found.dataset["checksum"], data, run)
     if found.experiment.learner != "spiking":
         effective = _effective_macs(found, data)
     works, metrics = energy.works(found), energy.neurobench(found, effective)

@@ -63,8 +63,8 @@ def load_data(settings: Experiment, data_dir: Path | None, screen: Console) -> D
     return data.limited(settings.data.limit_train, settings.data.limit_test)
 
 
-def check_data(run: Run, data: Dataset, path: Path) -> None:
-    if data.checksum != run.dataset["checksum"]:
+def check_data(checksum: str, data: Dataset, path: Path) -> None:
+    if data.checksum != checksum:
         raise EqspikeError(f"{path}: was trained on other data: {data.name} has another checksum than the run's")
 
 

@@ -45,9 +45,12 @@ if TYPE_CHECKING:
 @click.option("--limit-test", type=int, metavar="N", help="Test on the first N samples.")
 @data_dir_option
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the run. Default: runs/NAME-seedSEED.")
+@click.option("--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export.")
 @json_option
 @quiet_option
-def train(model, changes, seed, epochs, engine_name, threads, limit_train, limit_test, data_dir, out, as_json, quiet):
+def train(
+    model, changes, seed, epochs, engine_name, threads, limit_train, limit_test, data_dir, out, start, as_json, quiet
+):
     """Train MODEL, a TOML file or the name of one in models/. Without MODEL: a small network on digits."""
     from ..config import experiment
 
@@ -64,13 +67,13 @@ def train(model, changes, seed, epochs, engine_name, threads, limit_train, limit
     screen = screen_for(as_json, quiet)
     data = load_data(settings, data_dir, screen)
     directory = _run_directory(out, settings)
-    run = _train(settings, data, directory, screen)
+    run = _train(settings, data, directory, start, screen)
     _print_result(run, directory, screen)
     if as_json:
         print(json.dumps(_result(run, directory)))
 
 
-def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console) -> Run:
+def _train(settings: Experiment, data: Dataset, directory: Path, start: Path | None, screen: Console) -> Run:
     from ..runs import train_run
     from ..training import Hooks
 
@@ -103,7 +106,7 @@ def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console
             )
 
         hooks = Hooks(on_progress, on_epoch, lambda sickness: bar.console.print(f"[yellow]warning:[/] {sickness}"))
-        return train_run(settings, data, directory / "run.h5", hooks)
+        return train_run(settings, data, directory / "run.h5", hooks, start)
 
 
 def _method(settings: Experiment) -> str:
@@ -122,12 +125,13 @@ def _method(settings: Experiment) -> str:
 @json_option
 @quiet_option
 def evaluate(run, data_dir, limit_test, engine_name, threads, as_json, quiet):
-    """Recompute the test error of RUN, a run file or its directory."""
-    from .. import records, training
+    """Recompute the test error of RUN, a run file, its directory or an export."""
+    from .. import training
     from ..config import validated
+    from ..exports import load_weights
     from ..learners import build
 
-    found = records.load(run)
+    found = load_weights(run)
     table = found.experiment.table()
     changed = {"name": engine_name, "threads": threads}
     table["engine"] |= {key: value for key, value in changed.items() if value is not None}
@@ -136,16 +140,16 @@ def evaluate(run, data_dir, limit_test, engine_name, threads, as_json, quiet):
     settings = validated(table)
     screen = screen_for(as_json, quiet)
     data = load_data(settings, data_dir, screen)
-    check_data(found, data, run)
+    check_data(found.provenance["dataset_checksum"], data, run)
     with progress_bar(screen) as bar:
         task = bar.add_task("testing", total=len(data.test), speed="", error="")
         result = training.evaluate(
             build(settings, data, found.parameters), data.test, lambda done, total: bar.update(task, completed=done)
         )
-    recorded = found.evaluation.error if found.evaluation else None
+    recorded = found.provenance["test_error"]
     screen.print(
         f"test error {result.error:.2%} over {len(data.test):,} samples"
-        + (f" (recorded: {recorded:.2%} over {found.dataset['test']:,})" if recorded is not None else "")
+        + (f" (recorded: {recorded:.2%})" if recorded is not None else "")
     )
     if as_json:
         answer = {"test_error": result.error, "test_accuracy": 1 - result.error, "recorded_test_error": recorded}
