@@ -79,21 +79,21 @@ class Monitor:
             silent, saturated = np.mean(rates == 0), np.mean(rates > SATURATED)
             if silent == 1:
                 cause = (
-                    "no spike, no gradient, so it stays dead; lower training.learning_rates, or raise "
+                    "no activity, no gradient, so it stays dead; lower training.learning_rates, or raise "
                     + ("plasticity.beta or " if output else "")
-                    + "network.weight_scale or encoding.max_rate"
+                    + "network.weight_scale (with spikes also encoding.max_rate)"
                 )
                 found.append(Sickness(name, "is silent", cause, fatal=True))
             elif silent > (0 if output else 0.9):
-                cause = f"{silent:.0%} of its neurons never spike and learn nothing; lower training.learning_rates"
+                cause = f"{silent:.0%} of its neurons are never active and learn nothing; lower training.learning_rates"
                 found.append(Sickness(name, "is mostly silent" if not output else "has silent neurons", cause))
             if saturated == 1:
-                cause = "every neuron spikes in every step; lower network.weight_scale or training.learning_rates"
+                cause = "every neuron is as active as it can be; lower network.weight_scale or training.learning_rates"
                 found.append(Sickness(name, "is saturated", cause, fatal=True))
             elif silent < 1 and silent + saturated == 1:
-                cause = "each neuron spikes never or in every step, so no nudge moves it; lower training.learning_rates"
+                cause = "each neuron is active never or as much as it can be, so no nudge moves it; lower training.learning_rates"
                 found.append(Sickness(name, "is stuck", cause, fatal=True))
             elif saturated > 0.5:
-                cause = f"{saturated:.0%} of its neurons spike in every step; lower network.weight_scale"
+                cause = f"{saturated:.0%} of its neurons are as active as they can be; lower network.weight_scale"
                 found.append(Sickness(name, "is mostly saturated", cause))
         return found

@@ -255,5 +255,5 @@ def _read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
-        started_from=str(file.attrs["started_from"]),
+        started_from=str(file.attrs.get("started_from", "")),
     )

@@ -30,7 +30,7 @@ def test_healthy_network_gets_no_warning(parameters):
 
 
 def test_silent_output_stops(parameters):
-    with pytest.raises(TrainingStopped, match="the output layer is silent: no spike, no gradient.*learning_rates"):
+    with pytest.raises(TrainingStopped, match="the output layer is silent: no activity, no gradient.*learning_rates"):
         watch(parameters, np.full(10, 0.2), np.zeros(3))
 
 

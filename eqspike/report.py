@@ -1,0 +1,142 @@
+"""A run as one page that opens from disk: `data` gathers what is shown, `page` fills report.html.jinja with it.
+
+The page needs no network: the plotting library (plotly.js, MIT) is written into it, and draws what `data` holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, select_autoescape
+from numpy.typing import NDArray
+
+from . import energy
+from .datasets import Dataset
+from .errors import EqspikeError
+from .learner import Learner
+from .plots import FIELDS
+from .records import Run
+from .training import make_batch
+
+PRESENTED = 6  # samples that can be chosen
+MISREAD = 12  # wrong decisions that are shown
+SHOWN_POTENTIALS = 10  # membranes of a sample that are drawn
+
+
+def page(run: Run, learner: Learner, dataset: Dataset) -> str:
+    """The page of a run, `learner` having its weights. Raises EqspikeError if it has nothing to show or to draw with."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise EqspikeError("a report needs plotly: pip install 'eqspike[report]'") from None
+    if not run.epochs or run.evaluation is None:
+        raise EqspikeError("this run has no finished epoch to report")
+    environment = Environment(loader=PackageLoader("eqspike", "."), autoescape=select_autoescape(["jinja"]))
+    shown = data(run, learner, dataset)
+    return environment.get_template("report.html.jinja").render(
+        plotly=get_plotlyjs(), run=run, shown=shown, last=run.epochs[-1], works=energy.works(run), tables=_joules(run)
+    )
+
+
+def data(run: Run, learner: Learner, dataset: Dataset) -> dict[str, Any]:
+    """What the page draws, as JSON has it."""
+    wrong, shape = _misread(run, learner, dataset), run.dataset["image_shape"]
+    return {
+        "layers": run.layers,
+        "phases": run.phases,
+        "epochs": {
+            name: [getattr(epoch, name) for epoch in run.epochs] for name in ("number", "train_error", "test_error")
+        },
+        "rates": [[_short(rate) for rate in epoch.rates] for epoch in run.epochs],
+        "spikes": {
+            split: np.round(counts["spikes"], 1).tolist()
+            for split, counts in (("inference", run.epochs[-1].test_counts), ("training", run.epochs[-1].train_counts))
+            if "spikes" in counts
+        },
+        "confusion": _confusion(run),
+        "fields": _fields(run),
+        "misread": wrong,
+        "samples": [_presentation(run, learner, dataset, sample) for sample in _chosen(run, dataset)],
+        "image_shape": list(shape),
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _confusion(run: Run) -> list[list[int]]:
+    classes = run.parameters.sizes[-1]
+    table = np.zeros((classes, classes), int)
+    np.add.at(table, (run.evaluation.labels, run.evaluation.predicted), 1)
+    return table.tolist()
+
+
+def _fields(run: Run) -> list[list[list[float]]]:
+    """Weights from the pixels to each of the first neurons, scaled to -1 to 1 by all of them together."""
+    weights = run.parameters.weights[0][:, :FIELDS].T
+    limit = float(np.quantile(np.abs(weights), 0.999)) or 1.0
+    scaled = np.round(np.clip(weights / limit, -1, 1), 2)
+    return scaled.reshape(-1, *run.dataset["image_shape"]).tolist()
+
+
+def _misread(run: Run, learner: Learner, dataset: Dataset) -> list[dict[str, Any]]:
+    """The wrong decisions with the widest margin over the right class, the widest first."""
+    wrong = np.flatnonzero(run.evaluation.predicted != run.evaluation.labels)
+    if not len(wrong):
+        return []
+    batch = make_batch(dataset.test, wrong, 0, "test")
+    scores = learner.predict(batch).scores
+    rows = np.arange(len(wrong))
+    margins = scores[rows, run.evaluation.predicted[wrong]] - scores[rows, batch.labels]
+    return [
+        {
+            "sample": int(wrong[n]),
+            "label": int(batch.labels[n]),
+            "decision": int(run.evaluation.predicted[wrong[n]]),
+            "image": _image(batch.images[n], run),
+        }
+        for n in np.argsort(-margins, kind="stable")[:MISREAD]
+    ]
+
+
+def _image(pixels: NDArray, run: Run) -> list[list[float]]:
+    return np.round(pixels, 2).reshape(run.dataset["image_shape"]).tolist()
+
+
+def _chosen(run: Run, dataset: Dataset) -> list[int]:
+    """The first samples read right, one of each class while there are, and the first misread one."""
+    right = run.evaluation.predicted == run.evaluation.labels
+    firsts = [int(np.flatnonzero(right & (dataset.test.labels == label))[0]) for label in np.unique(dataset.test.labels[right])]
+    wrong = [int(sample) for sample in np.flatnonzero(~right)[:1]]
+    return sorted(firsts[: PRESENTED - len(wrong)]) + wrong
+
+
+def _presentation(run: Run, learner: Learner, dataset: Dataset, sample: int) -> dict[str, Any]:
+    batch = make_batch(dataset.test, np.array([sample]), 0, "test")
+    found = {
+        "sample": sample,
+        "label": int(batch.labels[0]),
+        "decision": int(run.evaluation.predicted[sample]),
+        "image": _image(batch.images[0], run),
+    }
+    recording = learner.record(batch)
+    if recording is None:
+        return found
+    dt = run.experiment.phases.dt
+    ends = np.cumsum([phase.steps for phase in recording.phases]) * dt
+    return found | {
+        "dt": dt,
+        "phases": [{"name": phase.name, "until": float(end)} for phase, end in zip(recording.phases, ends)],
+        "spikes": [  # step and neuron of every spike, by layer
+            {"size": layer.shape[2], "at": np.argwhere(layer[0]).ravel().tolist()} for layer in recording.spikes
+        ],
+        "rates": np.round(recording.traces[-1][0].T, 3).tolist(),
+        "potentials": [np.round(layer[0].T[:SHOWN_POTENTIALS], 2).tolist() for layer in recording.potentials],
+    }
+
+
+def _joules(run: Run) -> list[tuple[energy.Table, list[energy.Estimate]]]:
+    tables = energy.device_tables()
+    return [(table, energy.estimates(run, [table])) for table in tables]
