@@ -212,9 +212,27 @@ class Experiment(Part):
                 del table[section]
         return table
 
+    def changes(self) -> list[str]:
+        """The `section.key=value` that make this experiment out of the default one."""
+        default, found = type(self)().model_dump(), []
+        for section, part in self.table().items():
+            if isinstance(part, dict):
+                pairs = ((f"{section}.{key}", value, default[section][key]) for key, value in part.items())
+            else:
+                pairs = [(section, part, default[section])]
+            found += [f"{key}={as_toml(value)}" for key, value, standard in pairs if value != standard]
+        return found
+
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """One value for each weight matrix, from one for all or one for each."""
         return values * self.network.matrices if len(values) == 1 else values
+
+
+def as_toml(value: Any) -> str:
+    """A setting's value as TOML has it."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_toml, value))}]"
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def experiment(source: Path | str | None = None, changes: Iterable[str] = ()) -> Experiment:

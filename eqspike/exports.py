@@ -8,6 +8,12 @@
     /neuron, /encoding, /phases    attributes: the settings of a spiking network, times in ms
 
 `npz` has the same in NumPy's words: weights_0 ..., biases_0 ..., experiment and provenance as JSON text.
+
+`nir` is a graph of the Neuromorphic Intermediate Representation (Pedersen et al. 2024) for spiking networks:
+Input, an Affine up and a Linear down (its transpose) for each pair of layers, a CubaLIF for each layer, Output. Its
+readers give a spike the value 1 for one step, so the numbers hold for one step `dt`: r = tau_mem/dt, w_in = 1 and
+the bias b dt/dt_ref, which is a current that passes the synapse first. NIR has no word for the subtractive reset,
+the floor of the membrane, weights that are one matrix in both directions and the step: `metadata` tells them.
 """
 
 from __future__ import annotations
@@ -28,6 +34,8 @@ from .records import Run, assembled, read_parameters, run_path, write_whole
 from .records import load as load_run
 
 FORMAT, FORMAT_VERSION = "eqspike-weights", 1
+NIR_DT = 0.1  # ms; snnTorch reads graphs of this step and no other
+ENDLESS = 1e6  # ms, a membrane without leak where infinity can not be said
 UNITS = {"tau_m": "ms", "tau_syn": "ms", "tau_rho": "ms", "tau_slow": "ms", "dt_ref": "ms", "v_floor": "threshold"}
 UNITS |= {name: "ms" for name in ("dt", "free", "nudged", "readout")}
 UNITS |= {"max_rate": "spikes per dt_ref"}
@@ -110,7 +118,62 @@ def write_npz(weights: Weights, path: Path) -> None:
     write_whole(path, write)
 
 
-WRITERS = {"hdf5": write_hdf5, "npz": write_npz}
+def write_nir(weights: Weights, path: Path, feedforward: bool = False, dt: float = NIR_DT) -> None:
+    """Write the graph above for readers of step `dt` (ms), atomically; `feedforward` leaves out the way down.
+
+    Raises EqspikeError if that can not be done, if the network does not spike, or if there is no package nir.
+    """
+    try:
+        import nir
+    except ImportError:
+        raise EqspikeError("an export to NIR needs its package: pip install 'eqspike[nir]'") from None
+    graph = nir_graph(weights, feedforward, dt)
+    write_whole(path, lambda part: nir.write(part, graph))
+
+
+def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT):
+    """The `nir.NIRGraph` that `write_nir` writes."""
+    import nir
+
+    experiment, parameters = weights.experiment, weights.parameters
+    if experiment.learner != "spiking":
+        raise EqspikeError(f"learner = {experiment.learner!r} has no spikes: NIR is for spiking networks")
+    neuron, layers = experiment.neuron, [f"layer_{n}" for n in range(1, len(parameters.sizes))]
+    tau_mem = min(neuron.tau_m, ENDLESS)
+    nodes, edges = {"input": nir.Input(input_type={"input": np.array([parameters.sizes[0]])})}, []
+    for n, (name, matrix, bias) in enumerate(zip(layers, parameters.weights, parameters.biases)):
+        ones = np.ones(len(bias))
+        below = layers[n - 1] if n > 0 else "input"
+        nodes[f"{name}_up"] = nir.Affine(weight=matrix.T.astype(float), bias=bias.astype(float) * dt / neuron.dt_ref)
+        nodes[name] = nir.CubaLIF(
+            tau_syn=ones * neuron.tau_syn / 1000,  # NIR's time is in seconds
+            tau_mem=ones * tau_mem / 1000,
+            r=ones * tau_mem / dt,
+            v_leak=0 * ones,
+            v_threshold=ones,
+            w_in=ones,
+        )
+        edges += [(below, f"{name}_up"), (f"{name}_up", name)]
+        if n > 0 and not feedforward:
+            nodes[f"{name}_down"] = nir.Linear(weight=matrix.astype(float))
+            edges += [(name, f"{name}_down"), (f"{name}_down", below)]
+    nodes["output"] = nir.Output(output_type={"output": np.array([parameters.sizes[-1]])})
+    edges.append((layers[-1], "output"))
+    metadata = {
+        "dt": f"{dt} ms",
+        "reset": "subtractive: v - 1 on a spike",
+        "v_floor": str(neuron.v_floor),
+        "tied_weights": "none: feed-forward only" if feedforward else "X_up and X_down are one matrix and its transpose",
+        "tau_mem": f"{neuron.tau_m} ms" + (f", written as {ENDLESS} ms" if tau_mem != neuron.tau_m else ""),
+        "input": f"a spike of a white pixel in a step with probability {experiment.encoding.max_rate * dt / neuron.dt_ref}",
+        "decision": f"most output spikes in the last {experiment.phases.readout} of {experiment.phases.free} ms",
+        "experiment": json.dumps(experiment.table()),
+        "provenance": json.dumps(weights.provenance),
+    }
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata)
+
+
+WRITERS = {"hdf5": write_hdf5, "npz": write_npz, "nir": write_nir}
 
 
 def load_weights(path: Path | str) -> Weights:

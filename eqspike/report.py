@@ -5,6 +5,8 @@ The page needs no network: the plotting library (plotly.js, MIT) is written into
 
 from __future__ import annotations
 
+import shlex
+from base64 import b64encode
 from typing import Any
 
 import numpy as np
@@ -21,10 +23,9 @@ from .training import make_batch
 
 PRESENTED = 6  # samples that can be chosen
 MISREAD = 12  # wrong decisions that are shown
-SHOWN_POTENTIALS = 10  # membranes of a sample that are drawn
 
 
-def page(run: Run, learner: Learner, dataset: Dataset) -> str:
+def page(run: Run, dataset: Dataset, learner: Learner) -> str:
     """The page of a run, `learner` having its weights. Raises EqspikeError if it has nothing to show or to draw with."""
     try:
         from plotly.offline import get_plotlyjs
@@ -33,15 +34,14 @@ def page(run: Run, learner: Learner, dataset: Dataset) -> str:
     if not run.epochs or run.evaluation is None:
         raise EqspikeError("this run has no finished epoch to report")
     environment = Environment(loader=PackageLoader("eqspike", "."), autoescape=select_autoescape(["jinja"]))
-    shown = data(run, learner, dataset)
+    shown = data(run, dataset, learner)
     return environment.get_template("report.html.jinja").render(
         plotly=get_plotlyjs(), run=run, shown=shown, last=run.epochs[-1], works=energy.works(run), tables=_joules(run)
     )
 
 
-def data(run: Run, learner: Learner, dataset: Dataset) -> dict[str, Any]:
+def data(run: Run, dataset: Dataset, learner: Learner) -> dict[str, Any]:
     """What the page draws, as JSON has it."""
-    wrong, shape = _misread(run, learner, dataset), run.dataset["image_shape"]
     return {
         "layers": run.layers,
         "phases": run.phases,
@@ -56,10 +56,18 @@ def data(run: Run, learner: Learner, dataset: Dataset) -> dict[str, Any]:
         },
         "confusion": _confusion(run),
         "fields": _fields(run),
-        "misread": wrong,
-        "samples": [_presentation(run, learner, dataset, sample) for sample in _chosen(run, dataset)],
-        "image_shape": list(shape),
+        "misread": _misread(run, dataset, learner),
+        "samples": [_presentation(run, dataset, learner, sample) for sample in _chosen(run, dataset)],
+        "image_shape": list(run.dataset["image_shape"]),
+        "command": command(run),
     }
+
+
+def command(run: Run) -> str:
+    """The command that trains this run again."""
+    settings = " ".join(f"--set {shlex.quote(change)}" for change in run.experiment.changes())
+    start = f" --init-from {shlex.quote(run.started_from)}" if run.started_from else ""
+    return f"python run_sim.py train {settings}{start}"
 
 
 def _short(value: float) -> float:
@@ -73,15 +81,15 @@ def _confusion(run: Run) -> list[list[int]]:
     return table.tolist()
 
 
-def _fields(run: Run) -> list[list[list[float]]]:
-    """Weights from the pixels to each of the first neurons, scaled to -1 to 1 by all of them together."""
+def _fields(run: Run) -> list[list[list[int]]]:
+    """Weights from the pixels to each of the first neurons, in percent of the largest of them all."""
     weights = run.parameters.weights[0][:, :FIELDS].T
     limit = float(np.quantile(np.abs(weights), 0.999)) or 1.0
-    scaled = np.round(np.clip(weights / limit, -1, 1), 2)
+    scaled = np.round(100 * np.clip(weights / limit, -1, 1)).astype(int)
     return scaled.reshape(-1, *run.dataset["image_shape"]).tolist()
 
 
-def _misread(run: Run, learner: Learner, dataset: Dataset) -> list[dict[str, Any]]:
+def _misread(run: Run, dataset: Dataset, learner: Learner) -> list[dict[str, Any]]:
     """The wrong decisions with the widest margin over the right class, the widest first."""
     wrong = np.flatnonzero(run.evaluation.predicted != run.evaluation.labels)
     if not len(wrong):
@@ -102,7 +110,7 @@ def _misread(run: Run, learner: Learner, dataset: Dataset) -> list[dict[str, Any
 
 
 def _image(pixels: NDArray, run: Run) -> list[list[float]]:
-    return np.round(pixels, 2).reshape(run.dataset["image_shape"]).tolist()
+    return np.round(pixels.astype(float), 2).reshape(run.dataset["image_shape"]).tolist()
 
 
 def _chosen(run: Run, dataset: Dataset) -> list[int]:
@@ -113,7 +121,7 @@ def _chosen(run: Run, dataset: Dataset) -> list[int]:
     return sorted(firsts[: PRESENTED - len(wrong)]) + wrong
 
 
-def _presentation(run: Run, learner: Learner, dataset: Dataset, sample: int) -> dict[str, Any]:
+def _presentation(run: Run, dataset: Dataset, learner: Learner, sample: int) -> dict[str, Any]:
     batch = make_batch(dataset.test, np.array([sample]), 0, "test")
     found = {
         "sample": sample,
@@ -129,11 +137,11 @@ def _presentation(run: Run, learner: Learner, dataset: Dataset, sample: int) -> 
     return found | {
         "dt": dt,
         "phases": [{"name": phase.name, "until": float(end)} for phase, end in zip(recording.phases, ends)],
-        "spikes": [  # step and neuron of every spike, by layer
-            {"size": layer.shape[2], "at": np.argwhere(layer[0]).ravel().tolist()} for layer in recording.spikes
+        "spikes": [  # by layer, a bit for each neuron and step
+            {"size": layer.shape[2], "bits": b64encode(np.packbits(layer[0].T)).decode()} for layer in recording.spikes
         ],
-        "rates": np.round(recording.traces[-1][0].T, 3).tolist(),
-        "potentials": [np.round(layer[0].T[:SHOWN_POTENTIALS], 2).tolist() for layer in recording.potentials],
+        "rates": np.round(recording.traces[-1][0].T.astype(float), 3).tolist(),
+        "potentials": np.round(recording.potentials[-1][0].T.astype(float), 2).tolist() if recording.potentials else [],
     }
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from . import datasets, records
-from .config import Count, Experiment, Part, experiment, explain, validated
+from .config import Count, Experiment, Part, as_toml, experiment, explain, validated
 from .errors import EqspikeError
 from .health import TrainingStopped
 from .records import Run
@@ -172,7 +172,7 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
     experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
     points = []
     for values in sweep.values():
-        changes = [f"{key}={_toml(value)}" for key, value in values.items()]
+        changes = [f"{key}={as_toml(value)}" for key, value in values.items()]
         for seed in seeds:
             try:
                 table = _one_thread(experiment(sweep.model, [*settings, *changes, f"seed={seed}"])).table()
@@ -184,12 +184,6 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
 
 def _one_thread(settings: Experiment) -> Experiment:
     return settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": 1})})
-
-
-def _toml(value: Value) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def run_sweep(

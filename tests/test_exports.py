@@ -26,7 +26,7 @@ def run(tmp_path_factory, data):
     return train_run(experiment(changes=SETTINGS), data, tmp_path_factory.mktemp("run") / "run.h5")
 
 
-@pytest.mark.parametrize("kind", exports.WRITERS)
+@pytest.mark.parametrize("kind", ["hdf5", "npz"])
 def test_round_trip(run, tmp_path, kind):
     exports.WRITERS[kind](exports.of_run(run), tmp_path / "weights")
     found = load_weights(tmp_path / "weights")
@@ -106,3 +106,31 @@ def test_no_export_at_all(tmp_path):
     np.savez(tmp_path / "pickle.npz", format=np.array([print], dtype=object))
     with pytest.raises(EqspikeError, match="no readable weights"):
         load_weights(tmp_path / "pickle.npz")
+
+
+def test_nir_is_the_same_network(run, tmp_path):
+    nir = pytest.importorskip("nir")
+    exports.write_nir(exports.of_run(run), tmp_path / "graph.nir", dt=0.25)
+    graph = nir.read(tmp_path / "graph.nir")
+    weights, neuron = run.parameters.weights, run.experiment.neuron
+    for n, matrix in enumerate(weights, 1):
+        np.testing.assert_allclose(graph.nodes[f"layer_{n}_up"].weight, matrix.T)
+        np.testing.assert_allclose(graph.nodes[f"layer_{n}_up"].bias, run.parameters.biases[n - 1] * 0.25 / neuron.dt_ref)
+        node = graph.nodes[f"layer_{n}"]
+        np.testing.assert_allclose(node.tau_syn, 1e-3)
+        np.testing.assert_allclose(node.r, node.tau_mem / 0.25e-3)
+    np.testing.assert_allclose(graph.nodes["layer_2_down"].weight, weights[1])
+    assert set(graph.edges) >= {("input", "layer_1_up"), ("layer_2", "layer_2_down"), ("layer_2_down", "layer_1")}
+    assert "layer_1_down" not in graph.nodes, "nothing goes back to the input"
+    for word in ("dt", "reset", "v_floor", "tied_weights", "tau_mem", "decision"):
+        assert word in graph.metadata
+    forward = exports.nir_graph(exports.of_run(run), feedforward=True)
+    assert not any(name.endswith("_down") for name in forward.nodes)
+
+
+def test_nir_of_a_network_without_spikes(data, tmp_path):
+    settings = experiment(changes=["learner=hopfield", "phases.nudged=5.0", *SETTINGS])
+    rates = train_run(settings, data, tmp_path / "run.h5")
+    with pytest.raises(EqspikeError, match="has no spikes"):
+        exports.write_nir(exports.of_run(rates), tmp_path / "graph.nir")
+    assert not (tmp_path / "graph.nir").exists()

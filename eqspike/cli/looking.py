@@ -1,8 +1,9 @@
-"""`plot`, `show` and `models`."""
+"""`plot`, `report`, `show` and `models`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -22,6 +23,11 @@ from .terminal import (
     screen_for,
 )
 
+if TYPE_CHECKING:
+    from ..datasets import Dataset
+    from ..learner import Learner
+    from ..records import Run
+
 
 @click.command()
 @run_argument
@@ -34,24 +40,48 @@ def plot(run, out, sample, data_dir, quiet):
     import numpy as np
 
     from .. import plots, records
-    from ..learners import build
     from ..training import make_batch
 
-    found = records.load(run)
-    if not found.epochs:
-        raise EqspikeError(f"{run}: has no finished epoch to draw")
     screen = screen_for(False, quiet)
-    data = load_data(found.experiment, data_dir, screen)
-    check_data(found.dataset["checksum"], data, run)
+    found, data, learner = _trained(run, data_dir, screen)
     if not 0 <= sample < len(data.test):
         raise EqspikeError(f"--sample {sample}: the test set has samples 0 to {len(data.test) - 1}")
     batch = make_batch(data.test, np.array([sample]), 0, "test")
-    recording = build(found.experiment, data, found.parameters).record(batch)
     directory = out or records.run_path(run).parent
     make_directory(directory)
-    shown = plots.Shown(found, recording, int(batch.labels[0]))
+    shown = plots.Shown(found, learner.record(batch), int(batch.labels[0]))
     for name, draw in plots.figures(shown).items():
         save_figure(draw(shown), directory / f"{name}.png", screen)
+
+
+@click.command()
+@run_argument
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. Default: report.html beside the run file.")
+@data_dir_option
+@quiet_option
+def report(run, out, data_dir, quiet):
+    """Write RUN as one page that opens from disk, with curves, rasters, fields, energy and all settings."""
+    from .. import records
+    from ..report import page
+
+    screen = screen_for(False, quiet)
+    text = page(*_trained(run, data_dir, screen)).encode()
+    target = out or records.run_path(run).parent / "report.html"
+    records.write_whole(target, lambda part: Path(part).write_bytes(text))
+    screen.print(f"wrote {target} ({len(text) / 1e6:.1f} MB)")
+
+
+def _trained(run: Path, data_dir: Path | None, screen: Console) -> tuple[Run, Dataset, Learner]:
+    """A run with something to show, what it was trained on, and its network."""
+    from .. import records
+    from ..learners import build
+
+    found = records.load(run)
+    if not found.epochs:
+        raise EqspikeError(f"{run}: has no finished epoch to show")
+    data = load_data(found.experiment, data_dir, screen)
+    check_data(found.dataset["checksum"], data, run)
+    return found, data, build(found.experiment, data, found.parameters)
 
 
 @click.command()
