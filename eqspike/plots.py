@@ -51,6 +51,19 @@ def learning_curves(epochs: Sequence[Epoch], axes: Axes) -> Axes:
     return axes
 
 
+def error_curves(runs: Mapping[str, Run], axes: Axes) -> Axes:
+    """Test error over the epochs, one line a run."""
+    for name, run in runs.items():
+        errors = [epoch.test_error for epoch in run.epochs]
+        axes.plot([epoch.number for epoch in run.epochs], errors, "o-", markersize=4, label=f"{name} ({errors[-1]:.2%})")
+    axes.set(xlabel="epoch", ylabel="test error", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return axes
+
+
 def phase_bands(recording: Recording, dt: float, axes: Axes, names: bool = False) -> Axes:
     """Colour the time axis by phase and, if asked, write the phases' names above it."""
     start = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,17 @@ from .training import Epoch, Evaluation, Hooks, train
 
 
 def train_run(
-    experiment: Experiment, dataset: Dataset, path: Path, hooks: Hooks = Hooks(), start: Path | None = None
+    experiment: Experiment,
+    dataset: Dataset,
+    path: Path,
+    hooks: Hooks = Hooks(),
+    start: Path | None = None,
+    observe: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Train the experiment's learner on `dataset` and keep what was reached in a run file at `path`.
 
-    Starts with the weights of the run or export `start`, if there is one. Raises EqspikeError if the file can not be written (before training begins, where that can be known) or if
+    Starts with the weights of the run or export `start`, if there is one; `observe` sees the run after every epoch.
+    Raises EqspikeError if the file can not be written (before training begins, where that can be known) or if
     training stops because going on is pointless; the file then has the epochs that were finished.
     """
     parameters = None
@@ -36,6 +43,7 @@ def train_run(
         if epoch.number == experiment.training.epochs:
             run.status = records.FINISHED
         records.save(run, path)
+        observe(run)
         hooks.epoch(epoch, evaluation)
 
     try:

@@ -9,7 +9,7 @@ import click
 
 from ..errors import EqspikeError
 from .exporting import export
-from .looking import models, plot, report, show
+from .looking import compare, models, plot, report, show
 from .measuring import energy
 from .sweeping import reproduce, sweep
 from .training import evaluate, train
@@ -23,7 +23,7 @@ def cli() -> None:
     """Train spiking networks by equilibrium propagation."""
 
 
-for command in (train, evaluate, show, plot, report, energy, export, models, sweep, reproduce):
+for command in (train, evaluate, show, plot, report, compare, energy, export, models, sweep, reproduce):
     cli.add_command(command)
 
 

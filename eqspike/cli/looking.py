@@ -1,4 +1,4 @@
-"""`plot`, `report`, `show` and `models`."""
+"""`plot`, `report`, `compare`, `show` and `models`."""
 
 from __future__ import annotations
 
@@ -69,6 +69,26 @@ def report(run, out, data_dir, quiet):
     target = out or records.run_path(run).parent / "report.html"
     records.write_whole(target, lambda part: Path(part).write_bytes(text))
     screen.print(f"wrote {target} ({len(text) / 1e6:.1f} MB)")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("compare.png"), show_default=True, help=".png or .html")
+@click.option("--device", default="45nm", show_default=True, help="Whose joules; one that does all that the runs do.")
+@quiet_option
+def compare(runs, out, device, quiet):
+    """Draw several RUNS in one picture: learning curves, and accuracy against the energy of an inference."""
+    from .. import comparison, records
+
+    if out.suffix not in (".png", ".html"):
+        raise EqspikeError(f"{out}: --out ends in .png or .html")
+    found = comparison.named([(path, records.load(path)) for path in runs])
+    if out.suffix == ".png":
+        save_figure(comparison.figure(found, device), out, screen_for(False, quiet))
+        return
+    text = comparison.page(found, device).encode()
+    records.write_whole(out, lambda part: Path(part).write_bytes(text))
+    screen_for(False, quiet).print(f"wrote {out} ({len(text) / 1e6:.1f} MB)")
 
 
 def _trained(run: Path, data_dir: Path | None, screen: Console) -> tuple[Run, Dataset, Learner]:

@@ -46,11 +46,13 @@ if TYPE_CHECKING:
 @data_dir_option
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the run. Default: runs/NAME-seedSEED.")
 @click.option("--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export.")
+@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
 def train(
-    model, changes, seed, epochs, engine_name, threads, limit_train, limit_test, data_dir, out, start, as_json, quiet
-):
+    model, changes, seed, epochs, engine_name, threads, limit_train, limit_test, data_dir, out, start, tensorboard,
+    as_json, quiet,
+):  # fmt: skip
     """Train MODEL, a TOML file or the name of one in models/. Without MODEL: a small network on digits."""
     from ..config import experiment
 
@@ -66,14 +68,19 @@ def train(
     settings = experiment(model and _model_path(model), [*changes, *given])
     screen = screen_for(as_json, quiet)
     data = load_data(settings, data_dir, screen)
+    observe = {}
+    if tensorboard is not None:
+        from ..tensorboard import TensorBoard
+
+        observe["observe"] = TensorBoard(tensorboard)
     directory = _run_directory(out, settings)
-    run = _train(settings, data, directory, start, screen)
+    run = _train(settings, data, directory, screen, start=start, **observe)
     _print_result(run, directory, screen)
     if as_json:
         print(json.dumps(_result(run, directory)))
 
 
-def _train(settings: Experiment, data: Dataset, directory: Path, start: Path | None, screen: Console) -> Run:
+def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console, **options) -> Run:
     from ..runs import train_run
     from ..training import Hooks
 
@@ -106,7 +113,7 @@ def _train(settings: Experiment, data: Dataset, directory: Path, start: Path | N
             )
 
         hooks = Hooks(on_progress, on_epoch, lambda sickness: bar.console.print(f"[yellow]warning:[/] {sickness}"))
-        return train_run(settings, data, directory / "run.h5", hooks, start)
+        return train_run(settings, data, directory / "run.h5", hooks, **options)
 
 
 def _method(settings: Experiment) -> str:
