@@ -12,7 +12,10 @@ from .records import Run
 
 
 class TensorBoard:
-    """Writes event files into a directory that `tensorboard --logdir` reads. Raises EqspikeError if it can not."""
+    """Writes event files into a directory that `tensorboard --logdir` reads: live, and whole when it is closed.
+
+    A context manager that is called with a run after each epoch. Raises EqspikeError if it can not write.
+    """
 
     def __init__(self, directory: Path) -> None:
         try:
@@ -24,6 +27,12 @@ class TensorBoard:
             self._writer = SummaryWriter(str(directory))
         except OSError as error:
             raise EqspikeError(f"{directory}: can not write for TensorBoard: {error.strerror}") from error
+
+    def __enter__(self) -> TensorBoard:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._writer.close()
 
     def __call__(self, run: Run) -> None:
         """Write the last epoch of a run."""

@@ -17,7 +17,8 @@ def test_tensorboard_reads_a_run(tmp_path):
         changes=["training.epochs=2", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
     )
     data = datasets.load("digits").limited(40, 30)
-    run = train_run(settings, data, tmp_path / "run.h5", observe=TensorBoard(tmp_path / "board"))
+    with TensorBoard(tmp_path / "board") as board:
+        run = train_run(settings, data, tmp_path / "run.h5", observe=board)
     events = EventAccumulator(str(tmp_path / "board"), size_guidance={"histograms": 0, "images": 0})
     events.Reload()
     errors = [(event.step, event.value) for event in events.Scalars("test_error")]

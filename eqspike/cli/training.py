@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,13 +69,14 @@ def train(
     settings = experiment(model and _model_path(model), [*changes, *given])
     screen = screen_for(as_json, quiet)
     data = load_data(settings, data_dir, screen)
-    observe = {}
-    if tensorboard is not None:
-        from ..tensorboard import TensorBoard
+    with ExitStack() as closing:
+        options = {"start": start}
+        if tensorboard is not None:
+            from ..tensorboard import TensorBoard
 
-        observe["observe"] = TensorBoard(tensorboard)
-    directory = _run_directory(out, settings)
-    run = _train(settings, data, directory, screen, start=start, **observe)
+            options["observe"] = closing.enter_context(TensorBoard(tensorboard))
+        directory = _run_directory(out, settings)
+        run = _train(settings, data, directory, screen, **options)
     _print_result(run, directory, screen)
     if as_json:
         print(json.dumps(_result(run, directory)))
