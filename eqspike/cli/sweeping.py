@@ -69,15 +69,19 @@ def sweep(protocol, workers, scheduler, quick, data_dir, out, as_json, quiet):
 @json_option
 @quiet_option
 def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
-    """Redraw FIGURE (4 to 12, or all) of the report that this project began with."""
-    from .. import plots
+    """Redraw FIGURE of the report that this project began with (4 to 12, or all), or of EqSpike (rasters, stdp)."""
+    from .. import paper, plots
     from ..sweeps import read_sweep
+
+    if figure in paper.FIGURES:
+        _paper(figure, out, as_json, screen_for(as_json, quiet))
+        return
 
     protocols: dict[str, list[Path]] = {}
     for path in sorted((checkout() / "protocols").glob("figure*_*.toml")):
         protocols.setdefault(path.stem.split("_")[0].removeprefix("figure").lstrip("0"), []).append(path)
     if figure != "all" and figure not in protocols:
-        raise EqspikeError(f"figure {figure}: there are {', '.join(sorted(protocols, key=int))} and all")
+        raise EqspikeError(f"figure {figure}: there are {', '.join(sorted(protocols, key=int))}, all, {', '.join(paper.FIGURES)}")
     screen, answer = screen_for(as_json, quiet), {}
     for number in protocols if figure == "all" else [figure]:
         found = []
@@ -90,6 +94,19 @@ def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
         answer[number] = [_summary(read, rows, out / read.name, picture) for read, rows in found]
     if as_json:
         print(json.dumps(answer))
+
+
+def _paper(name: str, out: Path, as_json: bool, screen: Console) -> None:
+    from .. import paper
+    from ..training import Hooks
+
+    with progress_bar(screen) as bar:
+        task = bar.add_task("training", total=paper.EPOCHS, speed="", error="")
+        network = paper.trained(Hooks(epoch=lambda epoch, _: bar.update(task, completed=epoch.number)))
+    picture = make_directory(out) / f"{name}.png"
+    save_figure(paper.FIGURES[name](*network), picture, screen)
+    if as_json:
+        print(json.dumps({"figure": str(picture)}))
 
 
 def _sweep(
