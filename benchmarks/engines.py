@@ -17,16 +17,11 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import click
 import numpy as np
 
+from images import images_like_mnist
+
 from eqspike import Batch, Engine, engine, experiment, initial_parameters
 
 FAST_BATCHES = 20  # timed together, for one of the reference's
-
-
-def images_like_mnist(batch: int, rng: np.random.Generator) -> Batch:
-    """Every fifth pixel is lit, 0.66 bright on average: MNIST's mean of 0.13."""
-    lit = rng.random((batch, 784)) < 0.195
-    images = np.where(lit, rng.beta(1.2, 0.6, (batch, 784)), 0).astype(np.float32)
-    return Batch(images, rng.integers(0, 10, batch), rng.integers(0, 60_000, batch))
 
 
 def seconds(learner: Engine, batches: list[Batch]) -> float:

@@ -443,15 +443,15 @@ def test_persistent_states_belong_to_their_samples():
     first, second = np.array([41, 7, 20]), np.array([20, 3, 41])
     network.gradient(Batch(images, np.zeros(3, int), first, 1))
     touched = network.settle(network.rest(3), images, 3)
-    np.testing.assert_array_equal(network.persistent_states[first], np.concatenate(touched, axis=1))
+    np.testing.assert_allclose(network.persistent_states[first], np.concatenate(touched, axis=1), rtol=1e-14)
     assert not np.delete(network.persistent_states, first, axis=0).any()
 
     before = network.persistent_states.copy()
     _, outcome = network.gradient(Batch(images[[2, 1, 0]], np.zeros(3, int), second, 2))
     kept = [np.stack([s[2], np.zeros_like(s[0]), s[0]]) for s in touched]  # sample 3 is new
     continued = network.settle(kept, images[[2, 1, 0]], 3)
-    np.testing.assert_array_equal(outcome.scores, continued[-1])
-    np.testing.assert_array_equal(network.persistent_states[[20, 3, 41]], np.concatenate(continued, axis=1))
+    np.testing.assert_allclose(outcome.scores, continued[-1], rtol=1e-14)
+    np.testing.assert_allclose(network.persistent_states[[20, 3, 41]], np.concatenate(continued, axis=1), rtol=1e-14)
     np.testing.assert_array_equal(network.persistent_states[7], before[7])
 
     saved = network.persistent_states.copy()

@@ -2,7 +2,7 @@
 
 Both simulate the graph in their own discretisation: snnTorch resets to zero and takes no loops, so the feed-forward
 graph; Norse takes the loops and a subtractive reset, but no floor. Stated tolerance: they decide as our network
-does for at least 95 of 100 digits (measured over 200: snnTorch 99 %, Norse 99 % feed-forward and 100 % with loops).
+does for at least 95 of 100 digits.
 """
 
 from __future__ import annotations

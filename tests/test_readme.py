@@ -1,4 +1,4 @@
-"""What the README tells people to type works."""
+"""What the README and the pages in docs/ tell people to type works."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = re.findall(r"^python run_sim\.py (.*?)(?:\s+#.*)?$", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.M)
+PAGES = {"README.md": README} | {f"docs/{page.name}": page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+TEXT = "\n".join(PAGES.values())
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = re.findall(r"^python run_sim\.py (.*?)(?:\s+#.*)?$", "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)), re.M)
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """Where the README's first run has been."""
+    """Where the README's first run has been, and its export."""
     directory = tmp_path_factory.mktemp("readme")
-    command = [sys.executable, str(ROOT / "run_sim.py"), "train", "--epochs", "1", "--quiet"]
-    subprocess.run(command, cwd=directory, check=True)
+    for command in ("train --epochs 1 --quiet", "export runs/digits-seed0 --out weights.h5"):
+        subprocess.run([sys.executable, str(ROOT / "run_sim.py"), *command.split()], cwd=directory, check=True)
     return directory
 
 
@@ -29,10 +31,10 @@ def directory(tmp_path_factory):
 def test_python_examples_run(example, directory):
     done = subprocess.run([sys.executable, "-c", example], cwd=directory, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "test error" in done.stdout or "(64, 100)" in done.stdout
+    assert done.stdout.strip()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
 def test_commands_and_options_exist(command):
     """MNIST runs take minutes: here only what they would run is looked at."""
     name, *arguments = command.split()
@@ -42,13 +44,14 @@ def test_commands_and_options_exist(command):
     for argument in arguments:
         if argument.startswith("--"):
             assert argument in done.stdout
-        if argument.startswith("models/"):
+        if argument.startswith(("models/", "protocols/")):
             assert (ROOT / argument).exists()
 
 
-def test_files_that_are_linked_exist():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_linked_exist(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGES[page]):
+        assert ((ROOT / page).parent / target).exists(), target
 
 
 def test_ci_installs_and_tests_as_the_readme_says():

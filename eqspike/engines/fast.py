@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from ..neuron import propagator
 from ..phases import Phase
 from ..plasticity import slow_weight
 from ..randomness import MEMBRANE
+from ..threads import crew
 from . import kernels
 from .base import Engine, Presentation
 
@@ -24,8 +23,7 @@ class FastEngine(Engine):
 
     def __init__(self, experiment: Experiment, parameters: Parameters) -> None:
         super().__init__(experiment, parameters.astype(experiment.engine.precision))
-        self.threads = experiment.engine.threads or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        self._crew = crew(experiment.engine.threads)
         self._buffers: dict[str, np.ndarray] = {}
 
     def present(self, batch: Batch, phases: Sequence[Phase], record: bool = False) -> Presentation:
@@ -104,10 +102,8 @@ class FastEngine(Engine):
         )
 
     def _each_thread(self, kernel: Callable, *arguments) -> None:
-        if self._pool is None:
-            kernel(0, 1, *arguments)
-        else:
-            list(self._pool.map(lambda thread: kernel(thread, self.threads, *arguments), range(self.threads)))
+        threads = self._crew.count
+        self._crew.each(lambda thread: kernel(thread, threads, *arguments), range(threads))
 
     def _zeros(self, name: str, shape: tuple[int, ...], dtype, clear: bool = True) -> np.ndarray:
         """A buffer that is allocated once; big fresh arrays cost more page faults than arithmetic."""

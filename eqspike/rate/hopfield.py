@@ -30,20 +30,21 @@ through time, and its updates are the same step by step in both orders (`Hopfiel
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from ..errors import EqspikeError
 from ..learner import Batch, Outcome, Parameters, Recording, check_images
 from ..phases import FREE, NUDGED, OPPOSITE, Phase
 from ..randomness import SIGN, stream
+from ..threads import crew
 
 States = list[NDArray]  # per layer but the input [B, N_l]
 Activation = Literal["hard-sigmoid", "relu"]
@@ -51,9 +52,8 @@ Nudging = Literal["one-sided", "random-sign", "centered"]
 Order = Literal["synchronous", "alternating"]
 
 HIGHEST = {"hard-sigmoid": 1.0, "relu": np.inf}  # the largest state; the smallest is 0
-ROWS = 10  # samples at most that settle as one task
+ROWS = 32  # samples at most that settle as one group; half of a batch, if that is less
 WIDE = 64  # neurons; between layers of at least as many, only units that moved send
-OWN_THREADS = 2**18  # multiply-accumulates from which OpenBLAS spreads one product over the cores by itself
 
 
 def network_energy(parameters: Parameters, states: Sequence[NDArray], drive: NDArray) -> NDArray:
@@ -115,8 +115,9 @@ class Hopfield:
         self.nudging, self.order, self.seed = nudging, order, seed
         self.phases = (FREE, NUDGED, OPPOSITE) if nudging == "centered" else (FREE, NUDGED)
         self.highest = HIGHEST[activation]
-        threads = threads or len(os.sched_getaffinity(0))
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._change = Parameters(parameters.sizes, self.dtype)  # used again: fresh memory costs more than the product
+        self._crew = crew(threads)
+        self._blas = ThreadpoolController()
         if persistent and samples is None:
             raise EqspikeError("persistent states need the number of training samples: give samples")
         self.persistent_states: NDArray | None = None  # [samples, sum of N_l]; what a checkpoint has to keep
@@ -126,26 +127,23 @@ class Hopfield:
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely from zero."""
         check_images(batch, self.parameters.sizes)
-        clamped = self._clamp(batch.images)
-        free = self._settle(clamped, self.rest(len(batch)), self.n_free)
-        return self._outcome(batch, clamped, [free])
+        with self._own_threads():
+            return self._outcome(batch, *self._present(batch, self.rest(len(batch))))
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Estimate of d(settled cost)/d(parameters), mean over the batch; the outcome is the free phase's."""
-        targets = self.targets(batch)
-        clamped = self._clamp(batch.images)
-        free = self._settle(clamped, self._start(batch), self.n_free)
-        if self.persistent_states is not None:
-            self.persistent_states[batch.samples] = np.concatenate(free, axis=1)
-        beta = self._signed_beta(batch)
-        nudged = self._settle(clamped, free, self.n_nudged, targets, beta)
-        settled = [free, nudged]
-        if self.nudging == "centered":
-            settled.append(self._settle(clamped, free, self.n_nudged, targets, -beta))
-            change = self._contrast(batch.images, nudged, settled[2], 2 * beta)
-        else:
-            change = self._contrast(batch.images, nudged, free, beta)
-        return change, self._outcome(batch, clamped, settled)
+        targets, beta = self.targets(batch), self._signed_beta(batch)
+        centered = self.nudging == "centered"
+        with self._own_threads():
+            settled, energy = self._present(batch, self._start(batch), targets, (beta, -beta) if centered else (beta,))
+            free, nudged = settled[:2]
+            if self.persistent_states is not None:
+                self.persistent_states[batch.samples] = np.concatenate(free, axis=1)
+            if centered:
+                change = self._contrast(batch.images, nudged, settled[2], 2 * beta)
+            else:
+                change = self._contrast(batch.images, nudged, free, beta)
+        return change, self._outcome(batch, settled, energy)
 
     def record(self, batch: Batch) -> Recording:
         """States after each iteration of a training presentation, from rest."""
@@ -245,8 +243,36 @@ class Hopfield:
         up = self.parameters.weights
         unused = np.zeros((0, 0), self.dtype)  # nothing goes down to the input
         down = [unused, *(np.ascontiguousarray(weights.T) for weights in up[1:])]
-        drive = images.astype(self.dtype, copy=False) @ up[0]
+        drive = _product(images.astype(self.dtype, copy=False), up[0])
         return Clamped(drive, tuple(up), tuple(down), tuple(self.parameters.biases))
+
+    def _present(
+        self, batch: Batch, start: States, targets: NDArray | None = None, betas: Sequence[float] = ()
+    ) -> tuple[list[States], NDArray]:
+        """States settled freely and then, from these, under each nudge; network energy of each, summed over the batch.
+
+        Samples settle in groups that depend on their number alone, so that the numbers do too.
+        """
+        images = batch.images.astype(self.dtype, copy=False)
+        clamped = self._clamp(images[:0])
+        wide = any(min(weights.shape) >= WIDE for weights in self.parameters.weights[1:])
+        rows = min(ROWS, -(-len(batch) // 2)) if wide else len(batch)  # thin layers settle too fast to be shared out
+
+        def present(first: int) -> tuple[list[States], list[NDArray]]:
+            group = slice(first, first + rows)
+            part = replace(clamped, drive=_product(images[group], clamped.up[0]))
+            free = self._settle(part, [s[group] for s in start], self.n_free)
+            nudged = [self._settle(part, free, self.n_nudged, targets[group], beta) for beta in betas]
+            phases = [free, *nudged]
+            return phases, [network_energy(self.parameters, states, part.drive) for states in phases]
+
+        groups, energies = zip(*self._crew.each(present, range(0, len(batch), rows)))
+        settled = [[np.concatenate(layer) for layer in zip(*phase)] for phase in zip(*groups)]
+        return settled, np.array([np.concatenate(phase).sum(dtype=np.float64) for phase in zip(*energies)])
+
+    def _own_threads(self) -> AbstractContextManager:
+        """BLAS on one thread: its own would wait in a loop on the cores that settle samples, and change the last bit."""
+        return self._blas.limit(limits=1, user_api="blas")
 
     def _start(self, batch: Batch) -> States:
         if self.persistent_states is None:
@@ -290,28 +316,13 @@ class Hopfield:
             above[-1][:] = number(beta) * targets
             keep[-1] = 1 - self.step * (1 + beta)
         network = (clamped.up, clamped.down, clamped.biases, keep, number(self.step), number(self.highest))
-        running = (states, below, above, sent_up, sent_down)
-        halves, tasks = self._halves(nudged=targets is not None), self._tasks(len(states[0]))
-        each = self._pool.map if self._pool and len(tasks) > 1 else map
+        halves = self._halves(nudged=targets is not None)
         for times, groups in [(steps, halves)] if trail is None else [(1, [half]) for half in halves * steps]:
             layers, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])
-
-            def settle_rows(rows: slice) -> None:
-                moving = (tuple(array[rows] for array in arrays) for arrays in running)
-                _iterate(times, layers, ends, *moving, *network)
-
-            list(each(settle_rows, tasks))
+            _iterate(times, layers, ends, states, below, above, sent_up, sent_down, *network)
             if trail is not None:
                 trail.append([s.copy() for s in states])
         return list(states)
-
-    def _tasks(self, batch: int) -> list[slice]:
-        """Rows of a batch that settle together: it depends on shapes alone, so that the numbers do too."""
-        dense = (weights.size for weights in self.parameters.weights[1:] if min(weights.shape) < WIDE)
-        widest = max(dense, default=0)
-        tasks = 1 if ROWS * widest >= OWN_THREADS else -(-batch // ROWS)
-        ends = [batch * task // tasks for task in range(tasks + 1)]
-        return [slice(*rows) for rows in zip(ends[:-1], ends[1:])]
 
     def _contrast(self, images: NDArray, more: States, less: States, dbeta: float) -> Parameters:
         """-(s_i s_j [more] - s_i s_j [less]) / dbeta, mean over the batch.
@@ -319,11 +330,12 @@ class Hopfield:
         As d_i m_j + m_i d_j, with d the difference of the states and m their mean: in float32 the difference of
         the products would lose what the states still have.
         """
-        change = Parameters(self.parameters.sizes, self.dtype)
+        change = self._change
         scale = self.dtype.type(1 / (dbeta * len(images)))
         d = [(b - a) * scale for a, b in zip(more, less)]
         m = [(a + b) / 2 for a, b in zip(more, less)]
-        np.matmul(images.astype(self.dtype, copy=False).T, d[0], out=change.weights[0])
+        pixels, lowest = images.astype(self.dtype, copy=False).T, change.weights[0]
+        _product(np.ascontiguousarray(pixels), d[0], lowest)
         for n in range(1, len(d)):
             pre, post = np.concatenate((d[n - 1], m[n - 1])), np.concatenate((m[n], d[n]))
             np.matmul(pre.T, post, out=change.weights[n])
@@ -362,14 +374,13 @@ class Hopfield:
                     slopes[n + 1] = slopes[n + 1] + slope @ clamped.up[n + 1]
         return gradients
 
-    def _outcome(self, batch: Batch, clamped: Clamped, settled: list[States]) -> Outcome:
+    def _outcome(self, batch: Batch, settled: list[States], energy: NDArray) -> Outcome:
         """Counts summed over the batch, by phase: multiply-accumulates of dynamics and rule, settled energy."""
         lowest, *others = (weights.size for weights in self.parameters.weights)
-        operations, energy = np.zeros(len(self.phases)), np.zeros(len(self.phases))
-        for phase, states in enumerate(settled):
+        operations = np.zeros(len(self.phases))
+        for phase in range(len(settled)):
             iterations = self.n_nudged if phase else self.n_free
             operations[phase] = len(batch) * 2 * iterations * sum(others)
-            energy[phase] = network_energy(self.parameters, states, clamped.drive).sum(dtype=np.float64)
         operations[0] += len(batch) * lowest
         if len(settled) > 1:  # the rule: a product for each of two states, but for the input, the same in both
             operations[1] += len(batch) * (lowest + 2 * sum(others))
@@ -377,22 +388,39 @@ class Hopfield:
         return Outcome(
             scores=free[-1],
             activity=[batch.images.mean(axis=0), *(np.minimum(s.mean(axis=0), 1) for s in free)],
-            counts={"multiply_accumulates": operations, "energy": energy},
+            counts={"multiply_accumulates": operations, "energy": np.pad(energy, (0, len(self.phases) - len(energy)))},
         )
+
+
+def _product(sparse: NDArray, dense: NDArray, out: NDArray | None = None) -> NDArray:
+    """sparse @ dense; most pixels are black, and what is 0 costs nothing."""
+    out = np.zeros((len(sparse), dense.shape[1]), dense.dtype) if out is None else out
+    out[:] = 0
+    _send_moved(out, sparse, np.zeros_like(sparse), dense)
+    return out
 
 
 _compiled = njit(cache=True, nogil=True, fastmath={"contract"})
 
 
 @_compiled
-def _receive(total, states, sent, weights):
-    """total = states @ weights; between wide layers as total += (states - sent) @ weights, sent = states.
+def _receive(total, states, sent, weights, transposed):
+    """total = states @ weights, to which between wide layers only units that moved since `sent` contribute."""
+    if min(weights.shape) < WIDE:
+        if len(weights) < WIDE:
+            np.dot(states, weights, total)
+        else:  # BLAS multiplies by few long columns twice as fast as by long rows of few
+            np.dot(states, transposed.T, total)
+        return
+    _send_moved(total, states, sent, weights)
+
+
+@_compiled
+def _send_moved(total, states, sent, weights):
+    """total += (states - sent) @ weights, sent = states; only units that moved send.
 
     Four units at a time, so that a total is loaded and stored once for four products.
     """
-    if min(weights.shape) < WIDE:
-        np.dot(states, weights, total)
-        return
     units, change = np.empty(len(weights) + 1, np.int64), np.empty(len(weights) + 1, states.dtype)
     for b in range(len(states)):
         moved = 0
@@ -428,14 +456,15 @@ def _iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, 
         for end in ends:
             for n in layers[begin:end]:
                 if n > 0:
-                    _receive(below[n], states[n - 1], sent_up[n - 1], up[n])
+                    _receive(below[n], states[n - 1], sent_up[n - 1], up[n], down[n])
                 if n < len(states) - 1:
-                    _receive(above[n], states[n + 1], sent_down[n + 1], down[n + 1])
+                    _receive(above[n], states[n + 1], sent_down[n + 1], down[n + 1], up[n + 1])
             for n in layers[begin:end]:
-                s, low, high, bias = states[n], below[n], above[n], biases[n]
-                for b in range(s.shape[0]):
-                    for i in range(s.shape[1]):
-                        new = keep[n] * s[b, i] + step * (low[b, i] + high[b, i] + bias[i])
+                kept, bias = keep[n], biases[n]
+                for b in range(len(states[n])):
+                    s, low, high = states[n][b], below[n][b], above[n][b]
+                    for i in range(len(s)):
+                        new = kept * s[i] + step * (low[i] + high[i] + bias[i])
                         new = zero if new < zero else new  # false for NaN, which therefore stays and shows
-                        s[b, i] = highest if new > highest else new
+                        s[i] = highest if new > highest else new
             begin = end
