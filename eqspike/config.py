@@ -7,8 +7,10 @@ the defaults below, which train scikit-learn's digits.
 from __future__ import annotations
 
 import math
+import reprlib
 import tomllib
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,9 +18,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import EqspikeError
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+# Upper limits, far from any network that makes sense. What is beyond would overflow float32, fill the memory or never
+# end, and is to be one clear line instead.
+MOST_LAYERS = 100
+MOST_WEIGHTS = 10**8  # a few arrays of 0.8 GB
+MOST_STEPS = 50_000  # of one phase
+MOST_VALUES = 10**9  # kept at once of neurons, samples and steps, 4 to 8 bytes each
+MOST_THREADS = 256
+OUTER = 1000  # the data are not known here: no input or output layer of theirs is as wide
+MNIST_SAMPLES = 60_000  # the largest training set, whose states are all kept under `hopfield.persistent`
+TEST_BATCH = 200  # samples predicted together; no effect on the result
+LARGEST = 100_000  # bytes of a TOML file that is read; those here have about 1,000
+TOLD = 5  # mistakes that one error lists
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Time = Annotated[float, Field(ge=1e-3, le=1e6)]  # ms; what decays faster or slower overflows where it is divided by
+Count = Annotated[int, Field(ge=1, le=10**9)]
+PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1)]
 
 
 class Part(BaseModel):
@@ -30,7 +46,7 @@ class Part(BaseModel):
 class Data(Part):
     """What is learned."""
 
-    name: str = "digits"
+    name: Annotated[str, Field(max_length=100)] = "digits"
     limit_train: Count | None = None  # use the first so many samples
     limit_test: Count | None = None
 
@@ -38,7 +54,7 @@ class Data(Part):
 class Network(Part):
     """Layers between the pixels and the classes, and the weights they start from."""
 
-    hidden: Annotated[tuple[Count, ...], Field(strict=False)] = (100,)  # neurons in each hidden layer
+    hidden: Annotated[tuple[Count, ...], Field(strict=False, max_length=MOST_LAYERS)] = (100,)  # neurons in each hidden layer
     weight_scale: PerLayer = (0.4,)  # times Glorot and Bengio's range, see `training.initial_parameters`
 
     @property
@@ -55,21 +71,21 @@ class Encoding(Part):
 class Neuron(Part):
     """The leaky integrate-and-fire neuron, see `eqspike.neuron`."""
 
-    dt_ref: Positive = 0.5  # ms, one spike per dt_ref is a rate of 1
-    tau_m: Annotated[float, Field(gt=0, allow_inf_nan=True)] = math.inf  # ms, membrane (inf: no leak)
-    tau_syn: Positive = 1.0  # ms, synaptic current
-    tau_rho: Positive = 5.0  # ms, the trace that the rule reads
-    tau_slow: Positive = 20.0  # ms, the slower trace of the acceleration estimator
-    v_floor: Annotated[float, Field(lt=1)] = -1.0  # the membrane goes no lower
+    dt_ref: Time = 0.5  # ms, one spike per dt_ref is a rate of 1
+    tau_m: Annotated[float, Field(ge=1e-3, allow_inf_nan=True)] = math.inf  # ms, membrane (inf: no leak)
+    tau_syn: Time = 1.0  # ms, synaptic current
+    tau_rho: Time = 5.0  # ms, the trace that the rule reads
+    tau_slow: Time = 20.0  # ms, the slower trace of the acceleration estimator
+    v_floor: Annotated[float, Field(ge=-1e6, lt=1)] = -1.0  # the membrane goes no lower
 
 
 class Phases(Part):
     """The schedule of one presentation."""
 
-    dt: Positive = 0.5  # ms, simulation step
-    free: Positive = 30.0  # ms
-    nudged: Positive = 15.0  # ms, each nudged phase
-    readout: Positive = 20.0  # ms, spiking only: the end of the free phase, in which output spikes are counted
+    dt: Time = 0.5  # ms, simulation step
+    free: Time = 30.0  # ms
+    nudged: Time = 15.0  # ms, each nudged phase
+    readout: Time = 20.0  # ms, spiking only: the end of the free phase, in which output spikes are counted
 
     @model_validator(mode="after")
     def _whole_steps(self) -> Phases:
@@ -78,10 +94,12 @@ class Phases(Part):
         return self
 
     def check_whole(self, name: str) -> None:
-        """Raise ValueError unless a part of the schedule is a whole number of steps."""
+        """Raise ValueError unless a part of the schedule is a whole number of steps, and not too many."""
         steps = getattr(self, name) / self.dt
         if abs(steps - round(steps)) > 1e-9 * max(1, steps) or round(steps) < 1:
             raise ValueError(f"{name} = {getattr(self, name)} ms is no multiple of dt = {self.dt} ms")
+        if steps > MOST_STEPS:
+            raise ValueError(f"{name} = {getattr(self, name)} ms is {steps:,.0f} steps, at most {MOST_STEPS:,} are run")
 
     def steps(self, name: str) -> int:
         """Length of a part of the schedule in steps."""
@@ -92,7 +110,7 @@ class Plasticity(Part):
     """The equilibrium propagation rule, see `eqspike.plasticity` and, for rates, `eqspike.rate.hopfield`."""
 
     estimator: Literal["centered", "one-sided", "acceleration"] = "centered"
-    beta: float = 1.0  # strength of the nudge
+    beta: Annotated[float, Field(ge=-1e6, le=1e6)] = 1.0  # strength of the nudge
     beta_sign: Literal["fixed", "random"] = "fixed"  # random: drawn for each batch
     target_rate: Positive = 0.8  # spiking only: rate of the right output neuron; it is 1 for rates
     replay: bool = True  # spiking only: nudged phases see the spikes of the phase they are held against
@@ -134,7 +152,7 @@ class EngineSettings(Part):
 
     name: Literal["fast", "brian2"] = "fast"  # spiking only
     precision: Literal["float32", "float64"] = "float32"
-    threads: Count | None = None  # None: all cores; the result is the same
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None  # None: all cores; the result is the same
     codegen: Literal["numpy", "cython"] = "numpy"  # Brian2's code generation target
 
 
@@ -153,7 +171,7 @@ class Experiment(Part):
     """Everything that decides a run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "digits"
-    description: str = "64-100-10 on scikit-learn's digits, the default"
+    description: Annotated[str, Field(max_length=1000)] = "64-100-10 on scikit-learn's digits, the default"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     learner: Literal["spiking", "hopfield", "backprop"] = "spiking"
     data: Data = Data()
@@ -184,6 +202,9 @@ class Experiment(Part):
             self._check_spiking()
         if self.learner == "hopfield" and self.plasticity.estimator == "acceleration":
             raise ValueError("plasticity.estimator = 'acceleration' reads spikes' traces: learner = 'hopfield' has none")
+        if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
+            raise ValueError(f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}")
+        self._check_size()
         return self
 
     def _check_spiking(self) -> None:
@@ -200,6 +221,28 @@ class Experiment(Part):
             )
         if self.plasticity.estimator == "one-sided" and phases.nudged > phases.free:
             raise ValueError("phases.nudged is longer than phases.free, whose end 'one-sided' is held against")
+
+    def _check_size(self) -> None:
+        """Raise ValueError for what would not fit a machine's memory, before any of it is asked for."""
+        sizes = (OUTER, *self.network.hidden, OUTER)
+        weights = sum(pre * post for pre, post in pairwise(sizes))
+        if weights > MOST_WEIGHTS:
+            raise ValueError(f"network.hidden makes some {weights:.1g} weights, at most {MOST_WEIGHTS:.0g} are kept")
+        batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
+        if self.learner == "spiking":
+            rows = 2 * nudged * batch + free  # spikes of nudged phases are kept for the rule
+        elif self.hopfield.persistent:
+            rows = MNIST_SAMPLES + batch
+        else:
+            rows = batch
+        values = rows * sum(sizes)
+        if self.learner == "spiking" and self.engine.name == "brian2":
+            values += max(batch, TEST_BATCH) * weights  # each sample has synapses of its own
+        if values > MOST_VALUES:
+            raise ValueError(
+                f"network.hidden, training.batch_size and phases make some {values:.1g} values to keep at once, at most"
+                f" {MOST_VALUES:.0g} are: lower one of them"
+            )
 
     def table(self) -> dict[str, Any]:
         """All settings that the learner knows, as nested dictionaries; `validated` reads them back."""
@@ -242,15 +285,33 @@ def experiment(source: Path | str | None = None, changes: Iterable[str] = ()) ->
     """
     where, table = "settings", {}
     if source is not None:
-        where = str(source)
-        try:
-            table = tomllib.loads(Path(source).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise EqspikeError(f"{where}: can not read this experiment: {reason}") from error
+        where, table = str(source), read_toml(source, "this experiment")
     for change in changes:
         _apply(table, change)
     return validated(table, where)
+
+
+def changed(settings: Experiment, changes: Iterable[str]) -> Experiment:
+    """An experiment with `section.key=value` changes. Raises EqspikeError as `experiment` does."""
+    table = settings.table()
+    for change in changes:
+        _apply(table, change)
+    return validated(table)
+
+
+def read_toml(path: Path | str, what: str) -> dict[str, Any]:
+    """The contents of a TOML file. Raises EqspikeError, which calls it `what`, if it can not be read."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST + 1)  # no more: it may be a device, or anything else without end
+        if len(content) > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        return tomllib.loads(content.decode())
+    except RecursionError as error:
+        raise EqspikeError(f"{path}: can not read {what}: it is nested too deep") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise EqspikeError(f"{path}: can not read {what}: {reason}") from error
 
 
 def validated(table: dict[str, Any], where: str = "settings") -> Experiment:
@@ -263,7 +324,9 @@ def validated(table: dict[str, Any], where: str = "settings") -> Experiment:
 
 def explain(error: ValidationError) -> str:
     """What is wrong with which settings, in one line."""
-    return "; ".join(map(_sentence, error.errors()))
+    problems = error.errors()
+    more = [f"and {len(problems) - TOLD} more"] if len(problems) > TOLD else []
+    return "; ".join([*map(_sentence, problems[:TOLD]), *more])
 
 
 def _sentence(problem: dict[str, Any]) -> str:
@@ -273,18 +336,21 @@ def _sentence(problem: dict[str, Any]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    given = repr(problem["input"])
-    return f"{key}: {message[0].lower()}{message[1:]}, got {given if len(given) <= 60 else given[:57] + '...'}"
+    try:
+        given = reprlib.repr(problem["input"])  # short, whatever its length and depth
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        given = "a huge number"
+    return f"{key}: {message[0].lower()}{message[1:]}, got {given}"
 
 
 def _apply(table: dict[str, Any], change: str) -> None:
     path, equals, text = change.partition("=")
     keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > 2:
         raise EqspikeError(f"--set {change!r}: write section.key=value, for instance training.epochs=3")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        ((_, value),) = tomllib.loads(f"value = {text}").items()  # one value: text of many lines could hold more
+    except (ValueError, RecursionError):
         value = text.strip()  # a bare word is a string
     for depth, key in enumerate(keys[:-1], 1):
         table = table.setdefault(key, {})

@@ -11,11 +11,16 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import EqspikeError
+
+if TYPE_CHECKING:  # who has the data need not wait for it
+    from requests import Response
 
 Report = Callable[[str, int, int], None]  # what, bytes done, bytes in all
 
@@ -193,7 +198,7 @@ def _download(file: IdxFile, path: Path, progress: Report) -> Path:
     from requests import RequestException
 
     reporter = _Reporter(f"downloading {path.name}", progress, most=file.size)
-    download = HTTPDownloader(progressbar=reporter, timeout=TIMEOUT)
+    download = HTTPDownloader(progressbar=reporter, timeout=TIMEOUT, hooks={"response": _check_redirect})
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +224,15 @@ def _download(file: IdxFile, path: Path, progress: Report) -> Path:
         f"{path}: can not be downloaded ({'; '.join(dict.fromkeys(failures))}); fetch MNIST's four files on another"
         " machine and give their directory with --data-dir or EQSPIKE_DATA"
     )
+
+
+def _check_redirect(response: Response, **options: object) -> None:
+    """Do not let a server send us from https to http, where anybody on the way can answer."""
+    if response.is_redirect:
+        target = urljoin(response.url, response.headers["location"])
+        if response.url.startswith("https:") and not target.startswith("https:"):
+            raise EqspikeError(f"redirects from https to {target[:200]}")
+        response.close()  # its body, which would be read whole, may have no end
 
 
 def _reason(error: BaseException) -> str:

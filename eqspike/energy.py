@@ -16,7 +16,6 @@ a weight update being an addition of a trace to a weight. `docs/energy.md` works
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from .config import Experiment, Part, explain
+from .config import Experiment, Part, explain, read_toml
 from .errors import EqspikeError
 from .learner import Parameters
 from .phases import schedule
@@ -61,15 +60,12 @@ def device_tables(path: Path | None = None) -> list[Table]:
 
 def _read(path: Path) -> list[Table]:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path, "these devices")
         return TypeAdapter(dict[str, list[Table]]).validate_python(content)["table"]
     except KeyError:
         raise EqspikeError(f"{path}: has no [[table]] of devices") from None
     except ValidationError as error:
         raise EqspikeError(f"{path}: {explain(error)}") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise EqspikeError(f"{path}: can not read these devices: {reason}") from error
 
 
 @dataclass(frozen=True)

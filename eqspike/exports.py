@@ -30,7 +30,11 @@ import numpy as np
 from .config import Experiment, validated
 from .errors import EqspikeError
 from .learner import Parameters
-from .records import Run, assembled, read_parameters, run_path, write_whole
+from .files import BROKEN, read_hdf5, write_whole
+from .files import write_hdf5 as write_sealed
+from .records import FORMAT as RUN_FORMAT
+from .records import FORMAT_VERSION as RUN_FORMAT_VERSION
+from .records import Run, assembled, read_parameters, run_path, write_parameters
 from .records import load as load_run
 
 FORMAT, FORMAT_VERSION = "eqspike-weights", 1
@@ -80,30 +84,26 @@ def _git_commit() -> str | None:
 def write_hdf5(weights: Weights, path: Path) -> None:
     """Write the schema above, atomically. Raises EqspikeError if that can not be done."""
 
-    def write(part: str) -> None:
-        with h5py.File(part, "w") as file:
-            file.attrs.update(
-                {
-                    "format": FORMAT,
-                    "format_version": FORMAT_VERSION,
-                    "experiment": json.dumps(weights.experiment.table()),
-                    "provenance": json.dumps(weights.provenance),
-                    "layers": weights.parameters.layers,
-                }
-            )
-            for kind in ("weights", "biases"):
-                for n, values in enumerate(getattr(weights.parameters, kind)):
-                    item = file.create_dataset(f"{kind}/{n}", data=values, compression="gzip", fletcher32=True)
-                    item.attrs["unit"] = "threshold"
-            table = weights.experiment.table()
-            for section in ("neuron", "encoding", "phases"):
-                for name, value in table.get(section, {}).items():
-                    group = file.require_group(section)
-                    group.attrs[name] = value
-                    if name in UNITS:
-                        group.attrs[f"{name}_unit"] = UNITS[name]
+    def fill(file: h5py.File) -> None:
+        table = weights.experiment.table()
+        file.attrs.update(
+            {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "experiment": json.dumps(table),
+                "provenance": json.dumps(weights.provenance),
+                "layers": weights.parameters.layers,
+            }
+        )
+        write_parameters(weights.parameters, file)
+        for section in ("neuron", "encoding", "phases"):
+            for name, value in table.get(section, {}).items():
+                group = file.require_group(section)
+                group.attrs[name] = value
+                if name in UNITS:
+                    group.attrs[f"{name}_unit"] = UNITS[name]
 
-    write_whole(path, write)
+    write_sealed(path, fill)
 
 
 def write_npz(weights: Weights, path: Path) -> None:
@@ -187,37 +187,28 @@ def load_weights(path: Path | str) -> Weights:
     try:
         if zipfile.is_zipfile(path):
             return _read_npz(path)
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") == FORMAT:
-                return _read_hdf5(file, path)
     except EqspikeError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile) as error:
+    except (*BROKEN, zipfile.BadZipFile, EOFError) as error:
         raise EqspikeError(f"{path}: these are no readable weights: {error}") from error
+    with read_hdf5(path, "export or run file", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
+        if file.attrs["format"] == FORMAT:
+            experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
+            return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
     return of_run(load_run(path))
-
-
-def _read_hdf5(file: h5py.File, path: Path) -> Weights:
-    _check_version(file.attrs["format_version"], path)
-    experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-    return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
 
 
 def _read_npz(path: Path) -> Weights:
     with np.load(path, allow_pickle=False) as file:
         if str(file["format"]) != FORMAT:
             raise EqspikeError(f"{path}: this archive is no eqspike export")
-        _check_version(file["format_version"], path)
+        if int(file["format_version"]) > FORMAT_VERSION:
+            raise EqspikeError(f"{path}: written by a newer eqspike (format {file['format_version']})")
         experiment = validated(json.loads(str(file["experiment"])), f"{path}: experiment")
         count = sum(name.startswith("weights_") for name in file)
         weights, biases = ([file[f"{kind}_{n}"] for n in range(count)] for kind in ("weights", "biases"))
         parameters = assembled(experiment, weights, biases, path)
         return Weights(experiment, parameters, json.loads(str(file["provenance"])))
-
-
-def _check_version(version: object, path: Path) -> None:
-    if int(version) > FORMAT_VERSION:
-        raise EqspikeError(f"{path}: written by a newer eqspike (format {version})")
 
 
 def fitting(weights: Weights, sizes: tuple[int, ...], path: Path | str) -> Parameters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import EqspikeError
 from .learner import Outcome, Parameters
@@ -34,24 +35,30 @@ class Sickness:
 class Monitor:
     """Watches activity and parameters batch by batch and reports each sickness when it begins."""
 
-    def __init__(self, parameters: Parameters) -> None:
-        self._norms = [np.linalg.norm(w) for w in parameters.weights]
-        self._names = [*(f"hidden layer {n}" for n in range(1, len(parameters.weights))), "the output layer"]
-        self._activity = [np.zeros(n) for n in parameters.sizes[1:]]
-        self._batches = 0
+    def __init__(self, norms: NDArray, activity: list[NDArray], batches: int = 0) -> None:
+        self.norms = norms  # of the weight matrices at the start [L]
+        self.activity = activity  # sum over the `batches` of this window, per layer but the input [N_l]
+        self.batches = batches
+        self._names = [*(f"hidden layer {n}" for n in range(1, len(activity))), "the output layer"]
         self._known: set[tuple[str, str]] = set()
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Monitor:
+        """A monitor that begins with these parameters."""
+        norms = np.array([np.linalg.norm(w) for w in parameters.weights])
+        return cls(norms, [np.zeros(n) for n in parameters.sizes[1:]])
 
     def after_batch(self, outcome: Outcome, parameters: Parameters) -> list[Sickness]:
         """New sicknesses. Raises TrainingStopped for a fatal one."""
         found = self._weights(parameters)
-        for total, activity in zip(self._activity, outcome.activity[1:]):
+        for total, activity in zip(self.activity, outcome.activity[1:]):
             total += activity
-        self._batches += 1
-        if self._batches == WINDOW:
-            found += self._layers([total / WINDOW for total in self._activity])
-            for total in self._activity:
+        self.batches += 1
+        if self.batches == WINDOW:
+            found += self._layers([total / WINDOW for total in self.activity])
+            for total in self.activity:
                 total[:] = 0
-            self._batches = 0
+            self.batches = 0
         new = [s for s in found if (s.layer, s.what) not in self._known]
         self._known.update((s.layer, s.what) for s in new)
         for sickness in new:
@@ -61,7 +68,7 @@ class Monitor:
 
     def _weights(self, parameters: Parameters) -> list[Sickness]:
         found = []
-        for n, (weights, norm) in enumerate(zip(parameters.weights, self._norms), 1):
+        for n, (weights, norm) in enumerate(zip(parameters.weights, self.norms), 1):
             now = np.sqrt(np.vdot(weights, weights))
             if not np.isfinite(now):
                 found.append(

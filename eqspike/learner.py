@@ -98,6 +98,7 @@ class Learner(Protocol):
 
     parameters: Parameters
     phases: tuple[str, ...]  # names along the first axis of every count, for instance ("free", "nudged+")
+    persistent_states: NDArray | None  # what is kept of each training sample [S, ...]; None: nothing
 
     def predict(self, batch: Batch) -> Outcome:
         """Settle without labels. Counts have only the phases that ran; the others are zero."""

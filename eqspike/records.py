@@ -1,23 +1,22 @@
-"""HDF5 run files: one run, one file, written whole or not at all.
+"""HDF5 run files: one run, one file, written whole or not at all; a checkpoint is a run file too.
 
+    first 512 bytes  SHA-256 of all others (`eqspike.files`)
     /                attributes: format, format_version, experiment (JSON), status, created, versions (JSON)
     /dataset         attributes: name, checksum, train, test, image_shape
-    /layers          names of layers; /phases names of phases (the axes of counts)
+    /layers          names of layers; /phases names of phases (the axes of counts); ASCII
     /epochs/...      one row an epoch; attribute `unit` on each
-    /parameters/weights/0 ...   [pre, post], between layer 0 and layer 1
+    /parameters/weights/0 ...   [pre, post], between layer 0 and layer 1, at the end of the last epoch
     /parameters/biases/0 ...    [N], of layer 1
     /test/predicted, /test/labels    decisions on the test set after the last epoch
+    /position        where training goes on, see `training.Position`; /position/parameters within an epoch
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -29,10 +28,12 @@ from numpy.typing import NDArray
 from .config import Experiment, validated
 from .datasets import Dataset
 from .errors import EqspikeError
+from .files import read_hdf5, write_hdf5
+from .health import Monitor
 from .learner import Parameters
-from .training import Epoch, Evaluation
+from .training import Epoch, Evaluation, Position
 
-FORMAT, FORMAT_VERSION = "eqspike-run", 1
+FORMAT, FORMAT_VERSION = "eqspike-run", 2
 FILE_NAME = "run.h5"
 RUNNING, FINISHED = "running", "finished"
 _LIBRARIES = ("eqspike", "brian2", "numba", "numpy", "h5py")
@@ -53,7 +54,8 @@ _UNITS = {
 }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that decide a run's numbers."""
     return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
 
 
@@ -68,8 +70,9 @@ class Run:
     epochs: list[Epoch] = field(default_factory=list)
     evaluation: Evaluation | None = None  # of the test set after the last epoch
     status: str = RUNNING
-    created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    versions: dict[str, str] = field(default_factory=_versions)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    versions: dict[str, str] = field(default_factory=versions)
+    position: Position | None = None  # where training goes on
     started_from: str = ""  # file that the weights began with; the experiment's own initial weights otherwise
 
     @property
@@ -91,48 +94,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
 
 def save(run: Run, path: Path) -> None:
     """Write a run file atomically. Raises EqspikeError if that can not be done; an old file then stays as it was."""
-
-    def write(part: str) -> None:
-        with h5py.File(part, "w") as file:
-            _write(run, file)
-
-    write_whole(path, write)
-
-
-def write_whole(path: Path, write: Callable[[str], None]) -> None:
-    """Have `write` fill a new file beside `path`, and put it there once it is whole and on disk.
-
-    Makes the directory if there is none. Raises EqspikeError if anything of this fails; nothing is left behind then.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        write(temporary)
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise EqspikeError(f"{path}: can not write this file: {error.filename} is no directory") from error
-    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError for some failed writes
-        raise EqspikeError(f"{path}: can not write this file: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_hdf5(path, lambda file: _write(run, file))
 
 
 def _write(run: Run, file: h5py.File) -> None:
@@ -148,7 +110,7 @@ def _write(run: Run, file: h5py.File) -> None:
         }
     )
     file.create_group("dataset").attrs.update(run.dataset)
-    file["layers"], file["phases"] = list(run.layers), list(run.phases)
+    file["layers"], file["phases"] = np.array(run.layers, "S"), np.array(run.phases, "S")
     epochs = file.create_group("epochs")
     for name in ("number", "train_error", "test_error", "seconds", "samples_per_second", "weight_change", "rates"):
         _put(epochs, name, np.array([getattr(epoch, name) for epoch in run.epochs]))
@@ -156,15 +118,57 @@ def _write(run: Run, file: h5py.File) -> None:
         group = epochs.create_group(kind)
         for name in getattr(run.epochs[0], kind) if run.epochs else ():
             _put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
-    for kind in ("weights", "biases"):
-        for n, values in enumerate(getattr(run.parameters, kind)):
-            item = _put(file, f"parameters/{kind}/{n}", values)
-            item.attrs["unit"] = "threshold"
+    write_parameters(run.parameters, file.create_group("parameters"))
+    if run.position is not None:
+        _write_position(run.position, file.create_group("position"))
     if run.evaluation is not None:
         _put(file, "test/predicted", run.evaluation.predicted)
         _put(file, "test/labels", run.evaluation.labels)
         for name, values in run.evaluation.counts.items():
             _put(file, f"test/counts/{name}", values)
+
+
+def write_parameters(parameters: Parameters, group: h5py.Group) -> None:
+    """Weights and biases as `read_parameters` reads them."""
+    for kind in ("weights", "biases"):
+        for n, values in enumerate(getattr(parameters, kind)):
+            _put(group, f"{kind}/{n}", values).attrs["unit"] = "threshold"
+
+
+def _write_position(position: Position, group: h5py.Group) -> None:
+    names = ("epoch", "done", "wrong", "seconds")
+    group.attrs.update({name: getattr(position, name) for name in names} | {"watched": position.monitor.batches})
+    for name, values in position.counts.items():
+        _put(group, f"counts/{name}", values)
+    _put(group, "activity", position.activity)
+    _put(group, "norms", position.monitor.norms)
+    _put(group, "watched", np.concatenate(position.monitor.activity))
+    if position.done:
+        write_parameters(position.parameters, group.create_group("parameters"))
+    if position.persistent is not None:  # hundreds of MB, most of it zeros and ones
+        group.create_dataset("persistent", data=position.persistent, compression="lzf", shuffle=True, fletcher32=True)
+
+
+def _read_position(group: h5py.Group, parameters: Parameters, experiment: Experiment, path: Path) -> Position:
+    now = read_parameters(group["parameters"], experiment, path) if "parameters" in group else parameters.copy()
+    lengths = parameters.sizes[1:]
+    norms, watched = group["norms"][:], group["watched"][:]
+    monitor = Monitor(norms, np.split(watched, np.cumsum(lengths)[:-1]), int(group.attrs["watched"]))
+    position = Position(
+        parameters=now,
+        before=parameters.copy(),
+        persistent=group["persistent"][:] if "persistent" in group else None,
+        monitor=monitor,
+        counts={name: item[()] for name, item in group["counts"].items()} if "counts" in group else {},
+        activity=group["activity"][:],
+        seconds=float(group.attrs["seconds"]),
+        **{name: int(group.attrs[name]) for name in ("epoch", "done", "wrong")},
+    )
+    if len(norms) != len(lengths) or len(watched) != sum(lengths) or len(position.activity) != len(parameters.sizes):
+        raise EqspikeError(f"{path}: its position is none of its network")
+    if position.epoch < 1 or min(position.done, position.wrong) < 0:
+        raise EqspikeError(f"{path}: its position is none in training")
+    return position
 
 
 def _put(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
@@ -187,17 +191,8 @@ def load(path: Path | str) -> Run:
     path = run_path(Path(path))
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such run; give a run file or the directory of a run")
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise EqspikeError(f"{path}: this HDF5 file is no eqspike run")
-            if int(file.attrs["format_version"]) > FORMAT_VERSION:
-                raise EqspikeError(f"{path}: written by a newer eqspike (format {file.attrs['format_version']})")
-            return _read(file, path)
-    except EqspikeError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise EqspikeError(f"{path}: this is no readable run file: {error}") from error
+    with read_hdf5(path, "run file", {FORMAT: FORMAT_VERSION}) as file:
+        return _read(file, path)
 
 
 def read_parameters(group: h5py.Group, experiment: Experiment, path: Path) -> Parameters:
@@ -213,7 +208,7 @@ def assembled(experiment: Experiment, weights: list[NDArray], biases: list[NDArr
     fits = sizes[1:-1] == experiment.network.hidden and shapes == list(pairwise(sizes))
     if not fits or [bias.shape for bias in biases] != [(n,) for n in sizes[1:]]:
         raise EqspikeError(f"{path}: weights of the shapes {shapes} make no network of its settings")
-    parameters = Parameters(sizes, weights[0].dtype)
+    parameters = Parameters(sizes, np.result_type(weights[0], np.float32))
     for own, given in zip((*parameters.weights, *parameters.biases), (*weights, *biases)):
         own[:] = given
     if not np.isfinite(parameters.vector).all():
@@ -255,5 +250,6 @@ def _read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
+        position=_read_position(file["position"], parameters, experiment, path) if "position" in file else None,
         started_from=str(file.attrs.get("started_from", "")),
     )

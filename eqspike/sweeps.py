@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
 import tempfile
 import threading
-import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -27,12 +27,14 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from . import datasets, records
-from .config import Count, Experiment, Part, as_toml, experiment, explain, validated
+from .config import Experiment, Part, as_toml, experiment, explain, read_toml, validated
 from .errors import EqspikeError
+from .files import write_whole
 from .health import TrainingStopped
 from .records import Run
 from .runs import train_run
 
+MOST_POINTS = 10_000  # all are planned before the first one runs
 LOST = 3  # times that a point may lose its worker before it counts as failed
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
 Value = Any  # of a setting, as TOML has it
@@ -61,7 +63,7 @@ class Range(Part):
 class Random(Part):
     """Points that are drawn, the same for the same seed."""
 
-    points: Count
+    points: Annotated[int, Field(ge=1, le=MOST_POINTS)]
     seed: Annotated[int, Field(ge=0)] = 0
     settings: Annotated[dict[str, Range], Field(min_length=1)]
 
@@ -100,6 +102,8 @@ class Sweep(Part):
     def _one_kind(self) -> Sweep:
         if sum(kind is not None for kind in (self.grid, self.points, self.random)) != 1:
             raise ValueError("give exactly one of [grid], [[points]] and [random]")
+        if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
+            raise ValueError(f"grid has {points:,} points, at most {MOST_POINTS:,} are planned")
         if self.drawing is not None and self.drawing.y not in MEASURES:
             raise ValueError(f"drawing.y = {self.drawing.y!r} is none of {', '.join(MEASURES)}")
         return self
@@ -152,12 +156,9 @@ class Point:
 def read_sweep(path: Path) -> Sweep:
     """Read a protocol. Raises EqspikeError for a file that is none."""
     try:
-        found = Sweep.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        found = Sweep.model_validate(read_toml(path, "this protocol"))
     except ValidationError as error:
         raise EqspikeError(f"{path}: {explain(error)}") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise EqspikeError(f"{path}: can not read this protocol: {reason}") from error
     if found.model is not None:
         found = found.model_copy(update={"model": str(path.parent / found.model)})
     return found
@@ -291,7 +292,7 @@ def run_point(table: dict[str, Any], data_dir: str | None) -> bytes:
 
 def _keep(point: Point, content: bytes, directory: Path) -> None:
     path = directory / point.directory / records.FILE_NAME
-    records.write_whole(path, lambda part: Path(part).write_bytes(content))
+    write_whole(path, lambda part: Path(part).write_bytes(content))
     point.run = _finished(path, point.table)
     if point.run is None:
         point.failure = records.load(path).status

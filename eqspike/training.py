@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .config import Experiment
+from .config import TEST_BATCH, Experiment
 from .datasets import Dataset, Images
-from .health import Monitor, Sickness
-from .learner import Batch, Learner, Parameters, Split
+from .health import Monitor, Sickness, TrainingStopped
+from .learner import Batch, Learner, Outcome, Parameters, Split
 from .randomness import ORDER, WEIGHTS, generator
 
-TEST_BATCH = 200  # samples predicted together; no effect on the result
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,43 @@ class Progress:
     testing: bool = False
 
 
+@dataclass
+class Position:
+    """Where training stands between two batches: all that decides how it goes on.
+
+    Random numbers are not among it: all are keyed by (seed, epoch, sample).
+    """
+
+    parameters: Parameters  # the learner's own, as they are now
+    before: Parameters  # at the beginning of the epoch
+    persistent: NDArray | None  # the learner's own, see `Learner.persistent_states`
+    monitor: Monitor
+    epoch: int = 1
+    done: int = 0  # samples of the epoch
+    wrong: int = 0  # of them
+    seconds: float = 0.0  # in this epoch
+    counts: dict[str, NDArray] = field(default_factory=dict)  # of the learner, summed over the epoch
+    activity: NDArray = field(default_factory=lambda: np.zeros(0))  # mean of each layer, summed over samples [L + 1]
+
+    @classmethod
+    def start(cls, learner: Learner) -> Position:
+        """Before the first batch."""
+        now = learner.parameters
+        return cls(now, now.copy(), learner.persistent_states, Monitor.of(now), activity=np.zeros(len(now.sizes)))
+
+    def adopt(self, learner: Learner) -> None:
+        """Have a new learner go on from here."""
+        learner.parameters.vector[:] = self.parameters.vector
+        if learner.persistent_states is not None:
+            learner.persistent_states[:] = self.persistent
+        self.parameters, self.persistent = learner.parameters, learner.persistent_states
+
+    def next_epoch(self) -> None:
+        """An epoch has ended: count anew."""
+        self.epoch, self.done, self.wrong, self.seconds, self.counts = self.epoch + 1, 0, 0, 0.0, {}
+        self.before, self.activity = self.parameters.copy(), np.zeros(len(self.activity))
+
+
 @dataclass(frozen=True)
 class Hooks:
     """What the caller wants to hear of; the loop itself never prints."""
@@ -72,6 +108,7 @@ class Hooks:
     progress: Callable[[Progress], None] = lambda progress: None
     epoch: Callable[[Epoch, Evaluation], None] = lambda epoch, evaluation: None
     sickness: Callable[[Sickness], None] = lambda sickness: None
+    position: Callable[[Position], None] = lambda position: None  # between two batches; may end training by raising
 
 
 def initial_parameters(experiment: Experiment, inputs: int, classes: int) -> Parameters:
@@ -89,45 +126,64 @@ def initial_parameters(experiment: Experiment, inputs: int, classes: int) -> Par
     return parameters
 
 
-def train(learner: Learner, dataset: Dataset, experiment: Experiment, hooks: Hooks = Hooks()) -> list[Epoch]:
-    """Train a learner in place. Raises TrainingStopped where going on is pointless."""
+def train(
+    learner: Learner, dataset: Dataset, experiment: Experiment, hooks: Hooks = Hooks(), position: Position | None = None
+) -> list[Epoch]:
+    """Train a learner in place, from `position` (None: the beginning); the epochs that ended.
+
+    Raises TrainingStopped where going on is pointless.
+    """
     settings, samples = experiment.training, len(dataset.train)
     rates = experiment.per_layer(settings.learning_rates)
-    monitor = Monitor(learner.parameters)
-    history = []
-    for number in range(1, settings.epochs + 1):
-        before, began = learner.parameters.copy(), time.perf_counter()
-        order = generator(experiment.seed, ORDER, epoch=number).permutation(samples)
-        wrong, counts, activity = 0, {}, 0.0
-        for first in range(0, samples, settings.batch_size):
-            batch = make_batch(dataset.train, order[first : first + settings.batch_size], number, "train")
+    at, history = position or Position.start(learner), []
+    while at.epoch <= settings.epochs:
+        order = generator(experiment.seed, ORDER, epoch=at.epoch).permutation(samples)
+        decayed = [rate * settings.decay ** (at.epoch - 1) for rate in rates]
+        for first in range(at.done, samples, settings.batch_size):
+            began = time.perf_counter()
+            batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
             gradient, outcome = learner.gradient(batch)
-            decayed = [rate * settings.decay ** (number - 1) for rate in rates]
             descend(learner.parameters, gradient, decayed)
-            for sickness in monitor.after_batch(outcome, learner.parameters):
-                hooks.sickness(sickness)
-            wrong += int(np.sum(outcome.predicted != batch.labels))
-            _add(counts, outcome.counts)
-            activity += np.array([layer.mean() for layer in outcome.activity]) * len(batch)
-            hooks.progress(Progress(number, first + len(batch), samples, wrong))
-        seconds = time.perf_counter() - began
-        evaluation = evaluate(learner, dataset.test, lambda done, total: hooks.progress(
-            Progress(number, done, total, wrong, testing=True)))
-        history.append(
-            Epoch(
-                number=number,
-                train_error=wrong / samples,
-                test_error=evaluation.error,
-                seconds=seconds,
-                samples_per_second=samples / seconds,
-                weight_change=_relative_change(before, learner.parameters),
-                rates=[float(rate) for rate in activity / samples],
-                train_counts={name: total / samples for name, total in counts.items()},
-                test_counts=evaluation.counts,
-            )
-        )
+            _watch(at, outcome, first, hooks)
+            at.done = first + len(batch)
+            at.wrong += int(np.sum(outcome.predicted != batch.labels))
+            at.activity += np.array([layer.mean() for layer in outcome.activity]) * len(batch)
+            _add(at.counts, outcome.counts)
+            at.seconds += time.perf_counter() - began
+            hooks.progress(Progress(at.epoch, at.done, samples, at.wrong))
+            hooks.position(at)
+
+        def on_test(done: int, total: int) -> None:
+            hooks.progress(Progress(at.epoch, done, total, at.wrong, testing=True))
+            hooks.position(at)
+
+        evaluation = evaluate(learner, dataset.test, on_test)
+        history.append(_epoch(at, samples, evaluation))
+        at.next_epoch()
         hooks.epoch(history[-1], evaluation)
     return history
+
+
+def _watch(at: Position, outcome: Outcome, first: int, hooks: Hooks) -> None:
+    try:
+        for sickness in at.monitor.after_batch(outcome, at.parameters):
+            hooks.sickness(sickness)
+    except TrainingStopped as reason:
+        raise TrainingStopped(f"{reason} (in epoch {at.epoch}, after sample {first:,})") from None
+
+
+def _epoch(at: Position, samples: int, evaluation: Evaluation) -> Epoch:
+    return Epoch(
+        number=at.epoch,
+        train_error=at.wrong / samples,
+        test_error=evaluation.error,
+        seconds=at.seconds,
+        samples_per_second=samples / at.seconds,
+        weight_change=_relative_change(at.before, at.parameters),
+        rates=[float(rate) for rate in at.activity / samples],
+        train_counts={name: total / samples for name, total in at.counts.items()},
+        test_counts=evaluation.counts,
+    )
 
 
 def evaluate(

@@ -130,7 +130,7 @@ def test_any_bytes_end_in_one_error(tmp_path_factory, content):
 
 
 class Server:
-    """Answers each path with bytes, a status code, or a body that breaks off."""
+    """Answers each path with bytes, a status code, a body that breaks off, or as a function of its handler does."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list] = {}
@@ -142,6 +142,8 @@ class Server:
                 outer.asked.append(self.path)
                 waiting = outer.answers.get(self.path, [404])
                 answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+                if callable(answer):
+                    return answer(self)
                 if isinstance(answer, int):
                     return self.send_error(answer)
                 body, length = answer if isinstance(answer, tuple) else (answer, len(answer))
@@ -155,7 +157,7 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
 
 @pytest.fixture

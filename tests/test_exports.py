@@ -11,6 +11,7 @@ import pytest
 from eqspike import datasets, exports, load_weights, records
 from eqspike.config import experiment
 from eqspike.errors import EqspikeError
+from eqspike.files import seal
 from eqspike.runs import train_run
 
 SETTINGS = ["training.epochs=1", "network.hidden=[12, 9]", "data.limit_train=40", "data.limit_test=30"]
@@ -73,18 +74,20 @@ def test_training_starts_from_an_export(run, data, tmp_path):
 def spoiled(path, change):
     with h5py.File(path, "r+") as file:
         change(file)
+    with open(path, "r+b") as raw:
+        seal(raw)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda file: file.attrs.__setitem__("format_version", 2), "newer eqspike"),
-        (lambda file: file.attrs.__delitem__("experiment"), "no readable weights"),
+        (lambda file: file.attrs.__delitem__("experiment"), "no readable export or run file"),
         (lambda file: file.attrs.__setitem__("experiment", '{"speed": 1}'), "speed is no setting"),
-        (lambda file: file.__delitem__("weights/1"), "no readable weights"),
+        (lambda file: file.__delitem__("weights/1"), "no readable export or run file"),
         (lambda file: file.__delitem__("biases/2"), "make no network"),
         (lambda file: file["weights/0"].__setitem__((0, 0), np.inf), "no numbers"),
-        (lambda file: file.attrs.__delitem__("format"), "no eqspike run"),
+        (lambda file: file.attrs.__delitem__("format"), "no export or run file"),
     ],
 )
 def test_broken_export(run, tmp_path, change, message):
@@ -98,7 +101,7 @@ def test_no_export_at_all(tmp_path):
     with pytest.raises(EqspikeError, match="there is no such file"):
         load_weights(tmp_path / "weights.h5")
     (tmp_path / "weights.h5").write_text("not HDF5")
-    with pytest.raises(EqspikeError, match="no readable weights"):
+    with pytest.raises(EqspikeError, match="this is no export or run file"):
         load_weights(tmp_path / "weights.h5")
     np.savez(tmp_path / "other.npz", weights_0=np.zeros(3))
     with pytest.raises(EqspikeError, match="no readable weights"):

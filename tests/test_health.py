@@ -18,7 +18,7 @@ def parameters():
 
 def watch(parameters, hidden, output, batches=WINDOW):
     """What a monitor says of constant activity."""
-    monitor, found = Monitor(parameters), []
+    monitor, found = Monitor.of(parameters), []
     outcome = Outcome(np.zeros((1, 3)), [np.full(4, 0.3), np.asarray(hidden, float), np.asarray(output, float)])
     for _ in range(batches):
         found += monitor.after_batch(outcome, parameters)
@@ -50,7 +50,7 @@ def test_silent_and_saturated_hidden_layers(parameters):
 
 
 def test_nan_and_exploding_weights_stop_at_once(parameters):
-    monitor = Monitor(parameters)
+    monitor = Monitor.of(parameters)
     outcome = Outcome(np.zeros((1, 3)), [np.ones(n) * 0.3 for n in (4, 10, 3)])
     assert monitor.after_batch(outcome, parameters) == []
     parameters.weights[1][2, 1] = np.nan

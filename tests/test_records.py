@@ -12,6 +12,7 @@ from eqspike import datasets, records
 from eqspike.config import experiment
 from eqspike.engines import engine
 from eqspike.errors import EqspikeError
+from eqspike.files import seal
 from eqspike.training import Hooks, initial_parameters, train
 
 
@@ -85,12 +86,14 @@ def test_no_directory_can_be_made_below_a_file(run, tmp_path):
 def _spoil(path, change):
     with h5py.File(path, "r+") as file:
         change(file)
+    with open(path, "r+b") as raw:
+        seal(raw)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file.attrs.__delitem__("format"), "is no eqspike run"),
+        (lambda file: file.attrs.__delitem__("format"), "is no run file"),
         (lambda file: file.attrs.__setitem__("format_version", 99), "newer eqspike"),
         (lambda file: file.attrs.__setitem__("experiment", '{"speed": 3}'), "speed is no setting"),
         (lambda file: file.attrs.__setitem__("experiment", "{"), "no readable run file"),
@@ -113,5 +116,5 @@ def test_no_run_at_all(tmp_path):
     with pytest.raises(EqspikeError, match="there is no such run"):
         records.load(tmp_path / "run.h5")
     (tmp_path / "run.h5").write_text("not HDF5")
-    with pytest.raises(EqspikeError, match="no readable run file"):
+    with pytest.raises(EqspikeError, match="this is no run file"):
         records.load(tmp_path)

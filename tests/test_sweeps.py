@@ -87,7 +87,7 @@ def test_sweep_runs_every_point_and_repeats_none(tmp_path):
 
 
 def test_failures_are_recorded_and_do_not_end_the_sweep(tmp_path):
-    text = f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e30]\n'
+    text = f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e6]\n'
     points = plan(protocol(tmp_path, text + '[[points]]\n"training.batch_size" = 10\n'))
     run_sweep(points, tmp_path / "out", workers=1)
     assert "encoding.max_rate = 3.0" in points[0].failure

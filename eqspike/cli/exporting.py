@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from ..errors import EqspikeError
 from .terminal import quiet_option, run_argument, screen_for
@@ -23,6 +25,8 @@ def export(run, kind, feedforward, dt, out, quiet):
 
     if kind != "nir" and (feedforward or dt is not None):
         raise EqspikeError(f"--feedforward and --dt are for --format nir, not for {kind}")
+    if dt is not None and not math.isfinite(dt):
+        raise EqspikeError(f"--dt {dt}: give a step in ms")
     options = {"feedforward": feedforward, "dt": dt or exports.NIR_DT} if kind == "nir" else {}
     exports.WRITERS[kind](exports.load_weights(run), out, **options)
-    screen_for(False, quiet).print(f"wrote {out}")
+    screen_for(False, quiet).print(f"wrote {escape(str(out))}")

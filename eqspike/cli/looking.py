@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import EqspikeError
@@ -62,13 +63,14 @@ def plot(run, out, sample, data_dir, quiet):
 def report(run, out, data_dir, quiet):
     """Write RUN as one page that opens from disk, with curves, rasters, fields, energy and all settings."""
     from .. import records
+    from ..files import write_whole
     from ..report import page
 
     screen = screen_for(False, quiet)
     text = page(*_trained(run, data_dir, screen)).encode()
     target = out or records.run_path(run).parent / "report.html"
-    records.write_whole(target, lambda part: Path(part).write_bytes(text))
-    screen.print(f"wrote {target} ({len(text) / 1e6:.1f} MB)")
+    write_whole(target, lambda part: Path(part).write_bytes(text))
+    screen.print(f"wrote {escape(str(target))} ({len(text) / 1e6:.1f} MB)")
 
 
 @click.command()
@@ -79,6 +81,7 @@ def report(run, out, data_dir, quiet):
 def compare(runs, out, device, quiet):
     """Draw several RUNS in one picture: learning curves, and accuracy against the energy of an inference."""
     from .. import comparison, records
+    from ..files import write_whole
 
     if out.suffix not in (".png", ".html"):
         raise EqspikeError(f"{out}: --out ends in .png or .html")
@@ -87,8 +90,8 @@ def compare(runs, out, device, quiet):
         save_figure(comparison.figure(found, device), out, screen_for(False, quiet))
         return
     text = comparison.page(found, device).encode()
-    records.write_whole(out, lambda part: Path(part).write_bytes(text))
-    screen_for(False, quiet).print(f"wrote {out} ({len(text) / 1e6:.1f} MB)")
+    write_whole(out, lambda part: Path(part).write_bytes(text))
+    screen_for(False, quiet).print(f"wrote {escape(str(out))} ({len(text) / 1e6:.1f} MB)")
 
 
 def _trained(run: Path, data_dir: Path | None, screen: Console) -> tuple[Run, Dataset, Learner]:
@@ -113,9 +116,9 @@ def show(run):
     found = records.load(run)
     screen = Console(highlight=False)
     sizes = "-".join(map(str, found.parameters.sizes))
-    screen.print(f"[bold]{found.experiment.name}[/]  {sizes}, {found.status}, created {found.created}")
-    screen.print(f"dataset    {', '.join(f'{key} {value}' for key, value in found.dataset.items())}")
-    screen.print(f"versions   {', '.join(f'{key} {value}' for key, value in found.versions.items())}")
+    screen.print(f"[bold]{found.experiment.name}[/]  {sizes}, {escape(f'{found.status}, created {found.created}')}")
+    screen.print(f"dataset    {', '.join(f'{key} {value}' for key, value in found.dataset.items())}", markup=False)
+    screen.print(f"versions   {', '.join(f'{key} {value}' for key, value in found.versions.items())}", markup=False)
     for name, part in found.experiment.table().items():
         if isinstance(part, dict):
             screen.print(f"{name:<11}{', '.join(f'{key}={value}' for key, value in part.items())}", markup=False)
@@ -146,5 +149,5 @@ def models():
         raise EqspikeError(f"{checkout() / 'models'}: no models here; run this in a checkout of eqspike")
     table = Table.grid(padding=(0, 2))
     for path in found:
-        table.add_row(f"[bold]{path.stem}[/]", experiment(path).description)
+        table.add_row(f"[bold]{escape(path.stem)}[/]", escape(experiment(path).description))
     screen.print(table)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import EqspikeError
@@ -67,7 +68,7 @@ def energy(run, devices, own, picture, limit_test, data_dir, as_json, quiet):
     accuracy = 1 - found.epochs[-1].test_error
     _print(works, metrics, estimates, accuracy, screen)
     for table in tables:
-        screen.print(f"[bold]{table.name}[/]: {table.source}")
+        screen.print(f"[bold]{escape(table.name)}[/]: {escape(table.source)}")
     if picture is not None:
         _draw(found, data.limited(None, min(limit_test, len(data.test))), estimates[0], tables, picture, screen)
     if as_json:
@@ -114,14 +115,14 @@ def _print(
             ours = estimate.joules["as measured"][place]
             if gpu is not None:
                 cells.append(f"{gpu[place] / ours:,.3g}" if ours else "-")
-            estimated.add_row(estimate.device, estimate.table, *cells)
+            estimated.add_row(escape(estimate.device), escape(estimate.table), *cells)
         screen.print(estimated)
     for name in dict.fromkeys(estimate.device for estimate in estimates):
         same = [estimate.joules["as measured"][0] for estimate in estimates if estimate.device == name]
         known = [joules for joules in same if joules is not None]
         if len(known) > 1:
             low, high = min(known), max(known)
-            screen.print(f"{name}: {_joules(low)} to {_joules(high)} an inference; its tables differ {high / low:,.1f} times")
+            screen.print(f"{escape(name)}: {_joules(low)} to {_joules(high)} an inference; its tables differ {high / low:,.1f} times")
     screen.print(f"test accuracy {accuracy:.2%}")
     if gpu is not None:
         screen.print(

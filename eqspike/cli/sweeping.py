@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import EqspikeError
@@ -122,7 +123,7 @@ def _sweep(
 
     points = plan(read, quick)
     make_directory(directory)
-    screen.print(f"[bold]{read.name}[/]  {read.description}  ({len(points)} points)")
+    screen.print(f"[bold]{read.name}[/]  {escape(read.description)}  ({len(points)} points)")
     with progress_bar(screen) as bar:
         task = bar.add_task("points", total=len(points), speed="", error="")
 
@@ -132,11 +133,11 @@ def _sweep(
 
         run_sweep(points, directory, data_dir, workers, scheduler, on_point)
     found = rows(points)
-    table = Table(*found[0].values, "test error", "seconds an epoch", "failed")
+    table = Table(*map(escape, found[0].values), "test error", "seconds an epoch", "failed")
     for row in found:
         errors, seconds = row.last("test_error"), row.last("seconds")
         table.add_row(
-            *map(str, row.values.values()),
+            *(escape(str(value)) for value in row.values.values()),
             f"{fmean(errors):.2%} +- {pstdev(errors):.2%}" if errors else "-",
             f"{fmean(seconds):.1f}" if seconds else "-",
             str(sum(bool(point.failure) for point in row.points) or ""),
@@ -144,8 +145,9 @@ def _sweep(
     screen.print(table)
     for point in points:
         if point.failure:
-            screen.print(f"[yellow]failed[/] {point.values}, seed {point.seed}: {point.failure}")
-    screen.print(f"run files are in {directory}")
+            what = escape(f"{point.values}, seed {point.seed}: {point.failure}")
+            screen.print(f"[yellow]failed[/] {what}")
+    screen.print(f"run files are in {escape(str(directory))}")
     if all(point.failure for point in points):
         raise EqspikeError(f"{read.name}: every point failed; the first: {points[0].failure}")
     return found

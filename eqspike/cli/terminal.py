@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -80,9 +81,9 @@ def make_directory(path: Path) -> Path:
 def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     try:
         figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise EqspikeError(f"{path}: can not write: {error.strerror}") from error
-    screen.print(f"wrote {path}")
+    except (OSError, ValueError) as error:  # ValueError: matplotlib knows no such kind of picture
+        raise EqspikeError(f"{path}: can not write: {getattr(error, 'strerror', None) or error}") from error
+    screen.print(f"wrote {escape(str(path))}")
 
 
 def per_inference(counts: dict) -> dict[str, float]:
@@ -91,10 +92,12 @@ def per_inference(counts: dict) -> dict[str, float]:
 
 def print_counts(counts: dict, run: Run, screen: Console) -> None:
     totals = {name: float(count.sum()) for name, count in counts.items() if count.any()}
-    parts = [f"{n:,.{0 if abs(n) >= 100 else 2}f} {name.replace('_', ' ')}" for name, n in totals.items()]
-    if "spikes" in counts:
-        parts[0] += f" ({', '.join(f'{name} {n:,.0f}' for name, n in zip(run.layers, counts['spikes'].sum(0)))})"
-    screen.print(f"per inference: {', '.join(parts)}")
+    parts = {name: f"{n:,.{0 if abs(n) >= 100 else 2}f} {name.replace('_', ' ')}" for name, n in totals.items()}
+    if "spikes" in parts:
+        layers = zip(run.layers, counts["spikes"].sum(0))
+        first = f"{parts.pop('spikes')} ({', '.join(f'{name} {n:,.0f}' for name, n in layers)})"
+        parts = {"spikes": first, **parts}
+    screen.print(f"per inference: {', '.join(parts.values())}")
 
 
 def checkout() -> Path:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from ..errors import EqspikeError
 from .terminal import (
@@ -18,7 +21,6 @@ from .terminal import (
     engine_option,
     json_option,
     load_data,
-    make_directory,
     per_inference,
     print_counts,
     progress_bar,
@@ -47,15 +49,28 @@ if TYPE_CHECKING:
 @data_dir_option
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the run. Default: runs/NAME-seedSEED.")
 @click.option("--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export.")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with RUN where it stands.")
+@click.option(
+    "--checkpoint-every",
+    metavar="TIME",
+    default="1epoch",
+    show_default=True,
+    help="Write the run file so often: 10min (and each epoch), 5epochs.",
+)
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
 def train(
-    model, changes, seed, epochs, engine_name, threads, limit_train, limit_test, data_dir, out, start, tensorboard,
-    as_json, quiet,
+    model, changes, seed, epochs, engine_name, threads, limit_train, limit_test, data_dir, out, start, resume,
+    checkpoint_every, tensorboard, as_json, quiet,
 ):  # fmt: skip
-    """Train MODEL, a TOML file or the name of one in models/. Without MODEL: a small network on digits."""
-    from ..config import experiment
+    """Train MODEL, a TOML file or the name of one in models/. Without MODEL: a small network on digits.
+
+    Control-C and SIGTERM end the batch, write the run file and exit with code 3; --resume goes on from there.
+    """
+    from .. import records
+    from ..config import changed, experiment
+    from ..runs import Every
 
     options = {
         "seed": seed,
@@ -66,23 +81,50 @@ def train(
         "data.limit_test": limit_test,
     }
     given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    settings = experiment(model and _model_path(model), [*changes, *given])
+    every = Every.parse(checkpoint_every)
+    if resume is None:
+        settings = experiment(model and _model_path(model), [*changes, *given])
+    elif out is not None or start is not None:
+        raise EqspikeError("--resume goes on in the run's own directory with its own weights: leave out --out and --init-from")
+    elif model is None:
+        settings = changed(records.load(resume).experiment, [*changes, *given])
+    else:  # the run must have been of these settings
+        settings = experiment(_model_path(model), [*changes, *given])
     screen = screen_for(as_json, quiet)
     data = load_data(settings, data_dir, screen)
     with ExitStack() as closing:
-        options = {"start": start}
+        options = {"start": start, "resume": resume is not None, "every": every, "stop": closing.enter_context(_signals())}
         if tensorboard is not None:
             from ..tensorboard import TensorBoard
 
             options["observe"] = closing.enter_context(TensorBoard(tensorboard))
-        directory = _run_directory(out, settings)
-        run = _train(settings, data, directory, screen, **options)
-    _print_result(run, directory, screen)
+        path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
+        run = _train(settings, data, path, screen, **options)
+    _print_result(run, path, screen)
     if as_json:
-        print(json.dumps(_result(run, directory)))
+        print(json.dumps(_result(run, path)))
 
 
-def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console, **options) -> Run:
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come. A second one ends at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    came = []
+
+    def note(number: int, _) -> None:
+        came.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _train(settings: Experiment, data: Dataset, path: Path, screen: Console, **options) -> Run:
     from ..runs import train_run
     from ..training import Hooks
 
@@ -115,7 +157,7 @@ def _train(settings: Experiment, data: Dataset, directory: Path, screen: Console
             )
 
         hooks = Hooks(on_progress, on_epoch, lambda sickness: bar.console.print(f"[yellow]warning:[/] {sickness}"))
-        return train_run(settings, data, directory / "run.h5", hooks, **options)
+        return train_run(settings, data, path, hooks, **options)
 
 
 def _method(settings: Experiment) -> str:
@@ -172,21 +214,17 @@ def _model_path(model: str) -> Path:
 
 
 def _run_directory(out: Path | None, settings: Experiment) -> Path:
-    from ..records import FILE_NAME
-
     if out is not None:
-        if (out / FILE_NAME).exists():
-            raise EqspikeError(f"{out}: holds a run already; choose another --out")
-        return make_directory(out)
+        return out
     base = Path("runs") / f"{settings.name}-seed{settings.seed}"
     directory, number = base, 1
     while directory.exists():
         number += 1
         directory = base.with_name(f"{base.name}-{number}")
-    return make_directory(directory)
+    return directory
 
 
-def _result(run: Run, directory: Path) -> dict:
+def _result(run: Run, path: Path) -> dict:
     last = run.epochs[-1]
     return {
         "name": run.experiment.name,
@@ -196,12 +234,12 @@ def _result(run: Run, directory: Path) -> dict:
         "train_error": last.train_error,
         "epochs": last.number,
         "samples_per_second": last.samples_per_second,
-        "run_file": str(directory / "run.h5"),
+        "run_file": str(path),
     } | per_inference(last.test_counts)
 
 
-def _print_result(run: Run, directory: Path, screen: Console) -> None:
+def _print_result(run: Run, path: Path, screen: Console) -> None:
     last = run.epochs[-1]
     screen.print(f"test accuracy [bold]{1 - last.test_error:.2%}[/], training accuracy {1 - last.train_error:.2%}")
     print_counts(last.test_counts, run, screen)
-    screen.print(f"wrote {directory / 'run.h5'}; next: python run_sim.py plot {directory}")
+    screen.print(f"wrote {escape(str(path))}; next: python run_sim.py plot {escape(str(path.parent))}")

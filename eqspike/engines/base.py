@@ -30,6 +30,8 @@ class Presentation:
 class Engine(ABC):
     """A spiking network: a `Learner` whose gradient comes from the spike-driven rule."""
 
+    persistent_states = None  # each presentation starts anew
+
     def __init__(self, experiment: Experiment, parameters: Parameters) -> None:
         self.experiment = experiment
         self.parameters = parameters

@@ -26,6 +26,7 @@ class Backprop:
     """A `Learner`: a feed-forward network of ReLU units, any number of hidden layers."""
 
     phases = PHASES
+    persistent_states = None
 
     def __init__(self, parameters: Parameters, *, cost: Cost = "squared-error") -> None:
         self.parameters = parameters

@@ -1,0 +1,188 @@
+"""HDF5 files that nobody vouches for: what is in them is refused in one line before it costs memory or leads elsewhere."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from eqspike import datasets, experiment, load_weights, records
+from eqspike.errors import EqspikeError
+from eqspike.files import seal, write_whole
+from eqspike.runs import train_run
+
+SEEDS = Path(__file__).parent / "seeds/run"  # inputs that once broke something, or nearly
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "run.h5"
+    small = experiment(changes=["network.hidden=[6]", "training.epochs=1", "data.limit_train=40", "data.limit_test=20"])
+    train_run(small, datasets.load("digits").limited(40, 20), path)
+    return path
+
+
+def refused(path: Path, message: str) -> None:
+    """Both readers say so in one line."""
+    for read in (records.load, load_weights):
+        with pytest.raises(EqspikeError, match=message) as error:
+            read(path)
+        assert str(error.value).count("\n") == 0 and path.name in str(error.value)
+
+
+def replace(name: str, make):
+    """A change that puts something else in the place of a data set."""
+
+    def change(file: h5py.File) -> None:
+        del file[name]
+        make(file, name)
+
+    return change
+
+
+def declared(shape, dtype="f4"):
+    return lambda file, name: file.create_dataset(name, shape, dtype, chunks=(2**10, 2**10), compression="gzip")
+
+
+def filled(values, **options):
+    return lambda file, name: file.create_dataset(name, data=values, **options)
+
+
+def virtual(file, name):
+    layout = h5py.VirtualLayout((64, 6), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "secret", (64, 6))
+    file.create_virtual_dataset(name, layout)
+
+
+WEIGHTS = "parameters/weights/0"
+HOSTILE = {
+    "4 TiB": (replace(WEIGHTS, declared((2**20, 2**20))), "more than the file can hold"),
+    "external link": (replace(WEIGHTS, lambda f, n: f.__setitem__(n, h5py.ExternalLink("/etc/x.h5", "w"))), "points elsewhere"),
+    "soft link": (replace(WEIGHTS, lambda f, n: f.__setitem__(n, h5py.SoftLink("/epochs/number"))), "points elsewhere"),
+    "external storage": (
+        replace(WEIGHTS, lambda f, n: f.create_dataset(n, (64, 6), "f4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])),
+        "no plain numbers",
+    ),
+    "virtual": (replace(WEIGHTS, virtual), "no plain numbers"),
+    "objects": (replace(WEIGHTS, filled(np.array(["a", "b"], object), dtype=h5py.string_dtype())), "no plain numbers"),
+    "references": (replace(WEIGHTS, lambda f, n: f.create_dataset(n, (3,), h5py.ref_dtype)), "no plain numbers"),
+    "variable length": (replace(WEIGHTS, lambda f, n: f.create_dataset(n, (3,), h5py.vlen_dtype("i4"))), "no plain numbers"),
+    "a group in itself": (lambda f: f.__setitem__("epochs/again", f["epochs"]), "groups without end"),
+    "wrong shape": (replace(WEIGHTS, filled(np.zeros((64, 7), "f4"))), "make no network"),
+    "scalar": (replace(WEIGHTS, filled(np.float32(1))), "no readable|make no network"),
+    "text": (replace(WEIGHTS, filled(np.full((64, 6), b"1"))), "no readable|no numbers"),
+    "NaN": (lambda f: f[WEIGHTS].__setitem__((1, 1), np.nan), "no numbers"),
+    "no version": (lambda f: f.attrs.__delitem__("format_version"), "no readable"),
+    "version of the future": (lambda f: f.attrs.__setitem__("format_version", 99), "newer eqspike"),
+    "version in words": (lambda f: f.attrs.__setitem__("format_version", "two"), "no readable"),
+    "another program's": (lambda f: f.attrs.__setitem__("format", "keras"), "is no"),
+    "deep JSON": (lambda f: f.attrs.__setitem__("experiment", "[" * 30000), "no readable"),
+    "a number for settings": (lambda f: f.attrs.__setitem__("experiment", "3"), "settings|experiment"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_content(run_file, tmp_path, name):
+    """The seal is right: this is what somebody writes who means it."""
+    change, message = HOSTILE[name]
+    path = tmp_path / "hostile.h5"
+    path.write_bytes(run_file.read_bytes())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with open(path, "r+b") as raw:
+        seal(raw)
+    assert path.stat().st_size < 2**20
+    tracemalloc.start()
+    refused(path, message)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_positions_that_fit_nothing(run_file, tmp_path):
+    path = tmp_path / "run.h5"
+    for change in (
+        lambda f: f["position"].attrs.__setitem__("epoch", 0),
+        lambda f: f["position"].attrs.__setitem__("done", -1),
+        replace("position/activity", filled(np.zeros(7))),
+        replace("position/watched", filled(np.zeros(7))),
+        replace("position/norms", filled(np.zeros(7))),
+        lambda f: f["position"].attrs.__delitem__("seconds"),
+    ):
+        path.write_bytes(run_file.read_bytes())
+        with h5py.File(path, "r+") as file:
+            change(file)
+        with open(path, "r+b") as raw:
+            seal(raw)
+        with pytest.raises(EqspikeError, match="run.h5"):
+            records.load(path)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=2000))
+@example(b"")
+@example(b"eqspike sha256 ")
+@example(b"eqspike sha256 \xff" + 600 * b"\0")
+@example(b"\x89HDF\r\n\x1a\n" + 100 * b"\xff")
+def test_any_bytes(tmp_path, content):
+    path = tmp_path / "any.h5"
+    path.write_bytes(content)
+    refused(path, "any.h5")
+
+
+VALUES = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=30), st.binary(max_size=30).map(np.bytes_),
+    st.lists(st.floats(), max_size=5), st.sampled_from(["{}", "[]", "null", '{"training": {"epochs": NaN}}']),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_value_in_any_place(run_file, tmp_path, data):
+    """Past the seal, well-formed HDF5 with anything in it: never another exception than ours."""
+    path = tmp_path / "spoiled.h5"
+    path.write_bytes(run_file.read_bytes())
+    with h5py.File(path, "r+") as file:
+        places = [""]
+        file.visit(places.append)
+        place = data.draw(st.sampled_from(places))
+        item = file[place] if place else file
+        if item.attrs and data.draw(st.booleans()):
+            _set(item.attrs, data.draw(st.sampled_from(sorted(item.attrs))), data.draw(VALUES))
+        elif place:
+            del file[place]
+            if data.draw(st.booleans()):
+                _set(file, place, data.draw(VALUES))
+    with open(path, "r+b") as raw:
+        seal(raw)
+    try:
+        records.load(path)
+    except EqspikeError as error:
+        assert "spoiled.h5" in str(error) and "\n" not in str(error)
+
+
+def _set(where, name, value) -> None:
+    try:
+        where[name] = value
+    except (TypeError, ValueError):  # HDF5 has no such value
+        where[name] = 0
+
+
+@pytest.mark.parametrize("seed", sorted(SEEDS.iterdir()), ids=lambda path: path.name)
+def test_seeds(seed, tmp_path):
+    refused(seed, seed.name)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "a\nb"])
+def test_names_that_no_file_has(name, tmp_path):
+    try:
+        write_whole(tmp_path / name, lambda part: Path(part).write_bytes(b"1"))
+    except EqspikeError:
+        assert os.listdir(tmp_path) == []
+    else:
+        assert os.listdir(tmp_path) == [name]

@@ -1,0 +1,545 @@
+"""Broken and hostile input: one line, exit code 2, bounded memory, nothing written where it should not be.
+
+What test_datasets.py, test_config.py and test_cli.py prove is not repeated. tests/seeds/ has the inputs with which
+every fuzz test begins; what a fuzz test finds becomes a file there. HDF5 files: test_records.py.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import tomllib
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+from test_datasets import NAME, Server, expect_small, idx, server, small, write  # noqa: F401, fixtures among them
+
+from eqspike import build, datasets, train
+from eqspike.cli import main
+from eqspike.cli.terminal import make_directory
+from eqspike.config import MOST_STEPS, Experiment, experiment, validated
+from eqspike.errors import EqspikeError
+
+SEEDS = Path(__file__).parent / "seeds"
+MEGABYTE = 2**20
+LONGEST = 2000  # characters of an error about a setting
+
+
+def seeded(kind: str):
+    """Begin a fuzz test with the files of tests/seeds/`kind`."""
+
+    def decorate(test):
+        for path in sorted((SEEDS / kind).iterdir()):
+            test = example(path.read_bytes())(test)
+        return test
+
+    return decorate
+
+
+def refusal(call, *arguments, longest: int = LONGEST) -> str | None:
+    """The one line with which `call` refuses; None if it does not. Any other exception is a fault."""
+    try:
+        call(*arguments)
+    except EqspikeError as error:
+        message = str(error)
+        assert message.isprintable() and 10 < len(message) < longest
+        return message
+    return None
+
+
+def memory(call, *arguments) -> int:
+    """Bytes that `call` held at most, whether it refused or not."""
+    tracemalloc.start()
+    try:
+        refusal(call, *arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+# idx files
+
+LABELS = (SEEDS / "idx/good").read_bytes()
+EXPECTED = datasets.IdxFile("labels", (30,), hashlib.sha256(LABELS).hexdigest())
+
+
+def header(magic: int, *shape: int) -> bytes:
+    return magic.to_bytes(4, "big") + b"".join(n.to_bytes(4, "big") for n in shape)
+
+
+DAMAGE = {
+    "another type": lambda good: b"\0\0\x0d\x03" + good[4:],
+    "no images": lambda good: header(0x803, 0, 4, 4),
+    "zero height": lambda good: header(0x803, 8, 0, 4) + good[16:],
+    "2^96 bytes announced": lambda good: header(0x803, *[2**32 - 1] * 3) + good[16:],
+    "negative to a signed reader": lambda good: header(0x803, 2**31, 4, 4) + good[16:],
+    "one image less": lambda good: header(0x803, 7, 4, 4) + good[16:-16],
+    "one image more": lambda good: header(0x803, 9, 4, 4) + good[16:] + bytes(16),
+    "header alone": lambda good: good[:16],
+    "half a header": lambda good: good[:7],
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["gz", "plain"])
+@pytest.mark.parametrize("spoil", DAMAGE.values(), ids=DAMAGE)
+def test_idx_that_is_not_what_it_should_be(expect_small, tmp_path, spoil, zipped):  # noqa: F811
+    write(tmp_path, expect_small | {NAME: spoil(expect_small[NAME])}, zipped)
+    assert f"{NAME}{'.gz' if zipped else ''}: is not MNIST's" in refusal(datasets.load, "mnist", tmp_path)
+
+
+def test_label_above_9_and_counts_that_differ(expect_small, tmp_path):  # noqa: F811
+    for labels in (np.array([*range(1, 8), 10]), np.arange(7)):
+        write(tmp_path, expect_small | {"t10k-labels-idx1-ubyte": idx(labels)}, zipped=False)
+        assert "is not MNIST's t10k-labels" in refusal(datasets.load, "mnist", tmp_path)
+
+
+@pytest.mark.parametrize("cut", range(0, 60, 5))
+def test_gzip_cut_anywhere(tmp_path, cut):
+    path = tmp_path / "labels.gz"
+    content = gzip.compress(LABELS)
+    path.write_bytes(content[: min(cut, len(content) - 1)])
+    assert "labels.gz: is " in refusal(datasets._read, path, EXPECTED)
+
+
+def test_gzip_bomb_is_read_no_further_than_the_expected_size(tmp_path):
+    path = tmp_path / "labels.gz"
+    path.write_bytes(gzip.compress(bytes(10**7)) * 1000)  # 10 MB that are 10 GB
+    assert "holds more than 38 bytes" in refusal(datasets._read, path, EXPECTED)
+    assert memory(datasets._read, path, EXPECTED) < MEGABYTE
+
+
+@seeded("idx")
+@given(
+    st.builds(
+        lambda at, replaced, inserted, zipped, cut: (
+            gzip.compress if zipped else bytes
+        )(LABELS[:at] + inserted + LABELS[at + replaced :])[: cut or None],
+        st.integers(0, len(LABELS)),
+        st.integers(0, 8),
+        st.binary(max_size=8),
+        st.booleans(),
+        st.integers(-30, 0),
+    )
+)
+def test_idx_reader_returns_what_is_expected_or_refuses(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "fuzzed"
+    path.write_bytes(content)
+    if refusal(datasets._read, path, EXPECTED) is None:
+        assert datasets._read(path, EXPECTED).tobytes() == LABELS[8:]
+
+
+# downloads
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tls") / "loopback.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    try:
+        subprocess.run(
+            [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", f"{path}.crt"],
+            check=True,
+            capture_output=True,
+        )
+    except FileNotFoundError:
+        pytest.skip("needs openssl to make a certificate")
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+@pytest.fixture
+def secure(server, certificate, monkeypatch):  # noqa: F811
+    """A mirror that speaks https, and is trusted; `server` stays there as what it could redirect to."""
+    secure = Server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    secure.http.socket = context.wrap_socket(secure.http.socket, server_side=True)
+    secure.address = secure.address.replace("http:", "https:")
+    secure.answers |= server.answers
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(datasets, "MIRRORS", (f"{secure.address}/one",))
+    yield secure
+    secure.http.shutdown()
+    secure.http.server_close()
+
+
+def redirect(target: str, body: bytes = b"", times: int = 1):
+    def answer(handler):
+        handler.send_response(302)
+        handler.send_header("Location", target)
+        handler.end_headers()
+        for _ in range(times):
+            handler.wfile.write(body)
+
+    return answer
+
+
+@pytest.mark.parametrize("by_way_of_https", [False, True])
+def test_redirect_from_https_to_http_is_refused(secure, server, by_way_of_https):  # noqa: F811
+    path = f"/one/{NAME}.gz"
+    secure.answers[path] = [redirect(f"{server.address}{path}")]
+    if by_way_of_https:
+        secure.answers |= {"/away": secure.answers[path], path: [redirect("/away")]}
+    message = refusal(datasets.load, "mnist")
+    assert f"redirects from https to {server.address}" in message
+    assert server.asked == [] and not Path("data", f"{NAME}.gz").exists()
+
+
+def test_redirect_within_https_is_followed(secure):
+    path = f"/one/{NAME}.gz"
+    secure.answers |= {"/elsewhere": secure.answers[path], path: [redirect("/elsewhere")]}
+    assert len(datasets.load("mnist").test) == 8
+
+
+def test_unknown_certificate_is_refused(secure, server, monkeypatch):  # noqa: F811
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    assert "certificate" in refusal(datasets.load, "mnist").lower() and secure.asked == []
+
+
+def test_redirects_that_go_round(server):  # noqa: F811
+    for path in server.answers:
+        server.answers[path] = [redirect(path)]
+    assert "redirects" in refusal(datasets.load, "mnist", longest=4000) and os.listdir() == []
+
+
+def test_body_of_a_redirect_is_not_read(server):  # noqa: F811
+    path, hung_up = f"/one/{NAME}.gz", threading.Event()
+
+    def answer(handler):
+        try:
+            redirect("/good", bytes(MEGABYTE), times=100)(handler)
+        except ConnectionError:
+            hung_up.set()
+
+    server.answers |= {"/good": server.answers[path], path: [answer]}
+    assert len(datasets.load("mnist").test) == 8
+    assert hung_up.wait(20), "all 100 MB were read"
+
+
+def test_hostile_headers(server):  # noqa: F811
+    def answer(length: str):
+        def send(handler):
+            handler.send_response(200, "\x1b[31mred")
+            handler.send_header("Content-Length", length)
+            handler.end_headers()
+            handler.wfile.write(b"\x1f\x8b")
+
+        return send
+
+    for length in ("many", "-1", "9" * 5000):
+        for path in server.answers:
+            server.answers[path] = [answer(length)]
+        assert refusal(datasets.load, "mnist", longest=12000) and os.listdir() == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_download_starts_again_and_leaves_no_half_file(server, small, how):  # noqa: F811
+    path, half, release = f"/one/{NAME}.gz", threading.Event(), threading.Event()
+    content = server.answers[path][0]
+
+    def stall(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[: len(content) // 2])
+        half.set()
+        release.wait(60)
+
+    server.answers[path] = [stall, content]
+    script = "\n".join(
+        ("from eqspike import datasets", f"datasets.MIRRORS = {datasets.MIRRORS!r}")
+        + (f"datasets.MNIST = {small[1]!r}".replace("IdxFile", "datasets.IdxFile"), "datasets.load('mnist')")
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
+        assert half.wait(60)
+        process.send_signal(how)
+        process.wait(60)
+    release.set()
+    names = [name for name in os.listdir("data") if not name.startswith(".")]
+    assert names and f"{NAME}.gz" not in names  # the other files had come, and are whole
+    if how == signal.SIGINT:
+        assert sorted(names) == sorted(os.listdir("data")), "something was left behind"
+    assert len(datasets.load("mnist").test) == 8
+    assert Path("data", f"{NAME}.gz").read_bytes() == content and server.asked.count(path) == 2
+
+
+# settings
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Names of all settings, `section.key`, from the model itself."""
+    found = []
+    for name, field in model.model_fields.items():
+        part = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        found += leaves(field.annotation, f"{prefix}{name}.") if part else [prefix + name]
+    return found
+
+
+SETTINGS = leaves(Experiment)
+LEARNERS = {"hopfield": "hopfield", "backprop": "backprop"}  # of the sections that the default learner does not know
+HOSTILE = {  # by what they are called in TOML, since integers of 5,000 digits are hard to write
+    **{text: text for text in ("nan", "-nan", "inf", "-inf", "0", "-0.0", "-1", "-1e300", "1e300", "5e-324", "1e-300")},
+    **{text: text for text in ("true", "word", '""', "[]", "[[]]", "{}", "{a=1}", "1979-05-27", "[nan]", "[true]")},
+    **{text: text for text in ("[-1]", "[1e300]", "[5e-324]", "[1000000000000]", "1000000000000", "0.1", "1e6", "1")},
+    "10^400": "1" + "0" * 400,
+    "-10^400": "-1" + "0" * 400,
+    "[10^400]": "[1" + "0" * 400 + "]",
+    "5,000 digits": "9" * 5000,
+    "5,000 hex digits": "0x" + "f" * 5000,
+    "5,000 characters": '"' + "x" * 5000 + '"',
+    "5,000 values": f"[{'1, ' * 5000}]",
+    "5,000 deep": "[" * 5000,
+    "up": '"../../up"',
+    "root": '"/up"',
+    "NUL": '"a\\u0000"',
+    "line break": '"a\\nb"',
+    "line break at the end": '"a\\n"',
+    "two lines": "1\nseed=1",
+    "half a character": "\udcff",
+}
+
+
+def test_every_setting_is_walked():
+    assert {"seed", "name", "network.hidden", "phases.dt", "training.batch_size", "engine.threads"} <= set(SETTINGS)
+    assert len(SETTINGS) > 30
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_hostile_value_is_refused_in_one_line_or_trains(setting):
+    """Whatever passes validation has to build and train: three samples, one batch, no NumPy warning on the screen."""
+    section = setting.split(".")[0]
+    data = datasets.load("digits").limited(3, 3)
+    refused = 0
+    for text in HOSTILE.values():
+        changes = ["training.epochs=1", f"learner={LEARNERS.get(section, 'spiking')}", f"{setting}={text}"]
+        if memory(experiment, None, changes) > MEGABYTE:
+            pytest.fail(f"{setting}={text[:40]} took memory")
+        if refusal(experiment, None, changes):
+            refused += 1
+            continue
+        accepted = experiment(None, changes)
+        if accepted.data.name not in datasets.LOADERS:
+            assert "there is no such data set" in refusal(datasets.load, accepted.data.name)
+            continue
+        if accepted.training.epochs > 1 or setting in ("name", "description"):  # nothing to train with them
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            limited = lambda a=accepted: data.limited(a.data.limit_train, a.data.limit_test)  # noqa: E731
+            if not refusal(limited):
+                refusal(lambda a=accepted: train(build(a, limited()), limited(), a))
+    assert refused > len(HOSTILE) / 2
+
+
+@pytest.mark.parametrize("learner", ["spiking", "hopfield", "backprop"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["network.hidden=[1000000000]"],
+        ["network.hidden=[60000]"],
+        ["network.hidden=[20000,20000]"],
+        ["training.batch_size=1000000000"],
+        ["network.hidden=[40000]", "training.batch_size=100000"],
+        ["network.hidden=[5000]", "training.batch_size=900000"],
+    ],
+    ids=" ".join,
+)
+def test_what_would_fill_the_memory_is_refused(learner, changes):
+    assert "network.hidden" in refusal(experiment, None, [f"learner={learner}", *changes])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["phases.free=1e12"], "phases.free: input should be less than or equal to 1000000"),
+        (["phases.free=1e6"], f"2,000,000 steps, at most {MOST_STEPS:,}"),
+        (["phases.dt=5e-324"], "phases.dt: input should be greater"),
+        (["phases.nudged=20000.0", "network.hidden=[3000]"], "values to keep at once"),
+        (["training.batch_size=20000"], "values to keep at once"),
+        (["engine.name=brian2", "network.hidden=[3000]"], "values to keep at once"),
+        (["learner=hopfield", "hopfield.persistent=true", "network.hidden=[20000]"], "values to keep at once"),
+        (["engine.threads=1000000"], "engine.threads"),
+        (["plasticity.beta=1e-30"], "lost in the rounding of float32"),
+        ([f"network.hidden=[{'0,' * 99}]"], "and 94 more"),
+        (["a.b.c=1"], "write section.key=value"),
+    ],
+)
+def test_limits_say_which_setting_to_lower(changes, message):
+    assert message in refusal(experiment, None, changes)
+
+
+FRAGMENTS = st.one_of(
+    st.sampled_from([f"[{name}]\n" for name in ("network", "training", "phases", "neuron", "seed", "a.b", '"a\\nb"')]),
+    st.builds(
+        "{} = {}\n".format,
+        st.sampled_from([*(name.split(".")[-1] for name in SETTINGS), '"a\\tb"', "a.b"]),
+        st.sampled_from(list(HOSTILE.values())[:-1]),
+    ),
+    st.text(max_size=10).map(lambda text: text.encode("utf-8", "replace").decode()),
+)
+
+
+@seeded("toml")
+@given(st.one_of(st.lists(FRAGMENTS, max_size=6).map(lambda parts: "".join(parts).encode()), st.binary(max_size=60)))
+def test_any_file_is_an_experiment_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.toml"
+    path.write_bytes(content)
+    message = refusal(experiment, path)
+    assert message is None or message.startswith(str(path))
+
+
+@given(st.one_of(st.text(max_size=40), st.builds("{}={}".format, st.sampled_from(SETTINGS), st.text(max_size=20))))
+def test_any_change_is_taken_or_refused(change):
+    refusal(experiment, None, [change])
+
+
+json_like = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.just(10**400)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(SETTINGS), json_like)
+def test_any_table_is_taken_or_refused(setting, value):
+    *section, key = setting.split(".")
+    refusal(validated, {section[0]: {key: value}} if section else {key: value})
+
+
+def test_path_with_nul(tmp_path):
+    """Nobody can type one, but a program may hand it to the library."""
+    for call in (experiment, lambda path: datasets.load("mnist", path), lambda path: make_directory(Path(path))):
+        assert refusal(call, f"{tmp_path}/a\0b")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_without_end_is_not_read_to_it(tmp_path):
+    assert "more than 100,000 bytes" in refusal(experiment, "/dev/zero")
+    assert memory(experiment, "/dev/zero") < MEGABYTE
+    link = tmp_path / "train-labels-idx1-ubyte"
+    link.symlink_to("/dev/zero")
+    assert "is not MNIST's" in refusal(datasets._read, link, EXPECTED)
+
+
+# the command line
+
+LONG = "n" * 5000
+PATHS = {"5,000 characters": LONG, "under a file": "file/run", "a device": "/dev/null/run", "line break": "file/\n/run"}
+COMMANDS = {
+    "model": ("train", "{}"),
+    "out": ("train", "--limit-train", "2", "--limit-test", "2", "--epochs", "1", "--out", "{}"),
+    "data": ("train", "--set", "data.name=mnist", "--data-dir", "{}"),
+    "start": ("train", "--init-from", "{}", "--out", "out"),
+    "show": ("show", "{}"),
+    "plot": ("plot", "{}"),
+    "energy": ("energy", "{}"),
+    "export": ("export", "{}", "--out", "weights.h5"),
+    "compare": ("compare", "{}"),
+    "sweep": ("sweep", "{}"),
+}
+NAMES = {
+    "up": "../up",
+    "far up": "../" * 1000 + "up",
+    "root": "/up",
+    "dots": "..",
+    "backslash": "..\\up",
+    "NUL": "a\0b",
+    "line break": "'a\\nb'",
+    "line break at the end": "'a\\n'",
+    "5,000 characters": LONG,
+    "empty": "",
+    "option": "-rf",
+    "terminal": "\x1b[31m",
+}
+
+
+def command(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
+    """Exit code and what was printed. In this process, for speed; what escapes `main` fails the test."""
+    monkeypatch.setattr(sys, "argv", ["eqspike", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """A directory to work in, below another in which nothing may appear."""
+    inner = tmp_path / "here"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    monkeypatch.delenv("EQSPIKE_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
+def test_impossible_path_is_one_line(capsys, monkeypatch, empty, arguments, path):
+    (empty / "here/file").write_text("text")
+    code, _, err = command(capsys, monkeypatch, *(argument.format(path) for argument in arguments))
+    assert code == 2 and err.startswith("eqspike: ") and err.count("\n") == 1, err
+    assert os.listdir(empty) == ["here"] and set(os.listdir()) <= {"file", "out"}
+    assert not Path("out").exists() or not os.listdir("out")
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_run_name_that_is_no_name(capsys, monkeypatch, empty, name):
+    code, out, err = command(capsys, monkeypatch, "train", "--set", f"name={name}")
+    assert code == 2 and "name: string should match" in err and err.count("\n") == 1 and out == ""
+    assert len(err) < LONGEST and err.rstrip("\n").isprintable()
+    assert os.listdir(empty) == ["here"] and os.listdir() == []
+
+
+@pytest.mark.parametrize("name", ["a\nb", "[/bold]", "[red]", "\udcff", "{}%s", " ", "-x"], ids=ascii)
+def test_odd_directory_is_taken_as_it_is(capsys, monkeypatch, empty, name):
+    quick = ("--limit-train", "2", "--limit-test", "2", "--epochs", "1", "--set", "network.hidden=[2]")
+    code, _, err = command(capsys, monkeypatch, "train", *quick, f"--out={name}")
+    assert code == 0, err
+    assert os.listdir(empty) == ["here"] and os.listdir() == [Path(name).parts[0]] and os.listdir(name) == ["run.h5"]
+    for arguments in (("show", "--", name), ("export", "--out", f"./{name}/w.h5", "--", name)):
+        code, _, err = command(capsys, monkeypatch, *arguments)
+        assert code == 0, err
+
+
+def test_hostile_protocols(capsys, monkeypatch, empty):
+    protocol = Path("protocol.toml")
+    for text in (
+        'name = "../up"\n[grid]\nseed = [1]',
+        'name = "a"\nmodel = "\\u0000"\n[grid]\nseed = [1]',
+        'name = "a"\ngrid = ' + "[" * 2000,
+        'name = "a"\n[random]\npoints = 1000000000000\n[random.settings]\n"neuron.tau_m" = {low = 1.0, high = 2.0}',
+        'name = "a"\n[grid]\n' + "\n".join(f'"k{n}" = [{"1, " * 100}]' for n in range(9)),
+        'name = "a"\nseeds = [-1]\n[grid]\nseed = [1]',
+        "<html>",
+    ):
+        protocol.write_text(text)
+        code, _, err = command(capsys, monkeypatch, "sweep", str(protocol))
+        assert code == 2 and err.count("\n") == 1, err
+        assert os.listdir(empty) == ["here"] and os.listdir() == ["protocol.toml"]
+
+
+def test_options_are_checked_like_settings(capsys, monkeypatch, empty):
+    for option in ("--seed", "--epochs", "--threads", "--limit-train", "--limit-test"):
+        for value in ("-1", "nan", "1e300", "1" + "0" * 400, "9" * 5000, "true", ""):
+            code, _, err = command(capsys, monkeypatch, "train", option, value)
+            assert code == 2 and err.count("\n") == 1, err
+    assert os.listdir() == []
+
+
+def test_seeds_are_what_they_say():
+    """Guard against seeds that a line-ending filter or an editor has changed."""
+    assert datasets._read(SEEDS / "idx/good.gz", EXPECTED).tolist() == [n % 10 for n in range(30)]
+    assert tomllib.loads((SEEDS / "toml/good.toml").read_text())["training"] == {"epochs": 2}
