@@ -155,14 +155,16 @@ def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
                 _with_errors(range(1, len(curves[0]) + 1), list(zip(*curves)), _words(row.values), axes)
     else:
         lines: dict[str, list[Row]] = {}
+        one_line = len({str(row.values[x]) for row in rows}) == len(rows)  # what else varies goes along with x
         for row in rows:
             if row.last(y):
-                lines.setdefault(_words({k: v for k, v in row.values.items() if k != x}), []).append(row)
+                others = {} if one_line else {k: v for k, v in row.values.items() if k != x}
+                lines.setdefault(_words(others), []).append(row)
         for label, line in lines.items():
             _with_errors([row.values[x] for row in line], [row.last(y) for row in line], label, axes)
         if not all(isinstance(row.values[x], (int, float)) for row in rows):
             axes.tick_params(axis="x", rotation=30)
-    axes.set(xlabel=x, ylabel=y.replace("_", " "))
+    axes.set(xlabel=x, ylabel="seconds an epoch" if y == "seconds" else y.replace("_", " "))
     axes.grid(alpha=0.3)
     if any(line.get_label()[:1] != "_" for line in axes.containers):
         axes.legend(frameon=False)
