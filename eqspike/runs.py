@@ -63,6 +63,8 @@ def train_run(
     the last checkpoint, its status says why.
     """
     with only_writer(path.parent):
+        for part in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed while it wrote
+            part.unlink(missing_ok=True)
         if resume:
             run, learner = _taken_up(experiment, dataset, path)
         else:
