@@ -4,9 +4,10 @@
 
 Should give a ratio of at most 1.5 on two cores, in about 10 s. Learner and bare products take turns on the same
 random images of MNIST's brightness (seed 0), float32; the ratio is the median over the repeats, so that what else
-the machine does cancels. NumPy multiplies black pixels too; the learner leaves them out. The learner's time has all that training does with a batch: gradient, outcome and the step of descent.
-The bare products are those of the learner, by NumPy's BLAS on all cores, with the weights as the network has them (and
-their transposes copied), into buffers that are there already, and nothing else.
+the machine does cancels. NumPy multiplies black pixels too; the learner leaves them out. The learner's time has all
+that training does with a batch: gradient, outcome and the step of descent. The bare products are those of the learner,
+by NumPy's BLAS on all cores, with the weights as the network has them (and their transposes copied), into buffers that
+are there already, and nothing else.
 """
 
 from __future__ import annotations

@@ -257,18 +257,20 @@ class Experiment(Part):
 
     def changes(self) -> list[str]:
         """The `section.key=value` that make this experiment out of the default one."""
-        default, found = type(self)().model_dump(), []
-        for section, part in self.table().items():
-            if isinstance(part, dict):
-                pairs = ((f"{section}.{key}", value, default[section][key]) for key, value in part.items())
-            else:
-                pairs = [(section, part, default[section])]
-            found += [f"{key}={as_toml(value)}" for key, value, standard in pairs if value != standard]
-        return found
+        standard = flat(type(self)().model_dump())
+        return [f"{key}={as_toml(value)}" for key, value in flat(self.table()).items() if value != standard[key]]
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """One value for each weight matrix, from one for all or one for each."""
         return values * self.network.matrices if len(values) == 1 else values
+
+
+def flat(table: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings as `section.key` and value."""
+    found = {}
+    for name, part in table.items():
+        found |= {f"{name}.{key}": value for key, value in part.items()} if isinstance(part, dict) else {name: part}
+    return found
 
 
 def as_toml(value: Any) -> str:

@@ -35,7 +35,7 @@ from .files import write_hdf5 as write_sealed
 from .records import FORMAT as RUN_FORMAT
 from .records import FORMAT_VERSION as RUN_FORMAT_VERSION
 from .records import Run, assembled, read_parameters, run_path, write_parameters
-from .records import load as load_run
+from .records import read as read_run
 
 FORMAT, FORMAT_VERSION = "eqspike-weights", 1
 NIR_DT = 0.1  # ms; snnTorch reads graphs of this step and no other
@@ -195,7 +195,7 @@ def load_weights(path: Path | str) -> Weights:
         if file.attrs["format"] == FORMAT:
             experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
             return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
-    return of_run(load_run(path))
+        return of_run(read_run(file, path))
 
 
 def _read_npz(path: Path) -> Weights:

@@ -57,6 +57,11 @@ def write_whole(path: Path, write: Callable[[str], None]) -> None:
             os.unlink(temporary)
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file whose content is at hand, as `write_whole` does."""
+    write_whole(path, lambda part: Path(part).write_bytes(content))
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -98,7 +103,7 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
     with h5py.File(content, "w", userblock_size=BLOCK) as file:
         fill(file)
     seal(content)
-    write_whole(path, lambda part: Path(part).write_bytes(content.getbuffer()))
+    write_bytes(path, content.getbuffer())
 
 
 def seal(raw: BinaryIO) -> None:

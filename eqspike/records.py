@@ -192,7 +192,7 @@ def load(path: Path | str) -> Run:
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such run; give a run file or the directory of a run")
     with read_hdf5(path, "run file", {FORMAT: FORMAT_VERSION}) as file:
-        return _read(file, path)
+        return read(file, path)
 
 
 def read_parameters(group: h5py.Group, experiment: Experiment, path: Path) -> Parameters:
@@ -216,7 +216,8 @@ def assembled(experiment: Experiment, weights: list[NDArray], biases: list[NDArr
     return parameters
 
 
-def _read(file: h5py.File, path: Path) -> Run:
+def read(file: h5py.File, path: Path) -> Run:
+    """The run in an open file; `path` names it in an error."""
     experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
     parameters = read_parameters(file["parameters"], experiment, path)
     epochs, test = file["epochs"], file.get("test")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import records
-from .config import Experiment
+from .config import Experiment, flat
 from .datasets import Dataset
 from .errors import EqspikeError, Interrupted
 from .exports import fitting, load_weights
@@ -78,11 +78,13 @@ def train_run(
             saved = time.monotonic()
 
         def on_position(position: Position) -> None:
-            ending = stop()
-            if ending or (every.minutes is not None and time.monotonic() - saved >= 60 * every.minutes):
+            if stop():
+                reason = Interrupted(f"in epoch {position.epoch}, after {position.done:,} samples")
+                run.status = f"stopped: {reason}"
                 save()
-            if ending:
-                raise Interrupted(f"in epoch {position.epoch}, after {position.done:,} samples")
+                raise reason
+            if every.minutes is not None and time.monotonic() - saved >= 60 * every.minutes:
+                save()
 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
             run.epochs.append(epoch)
@@ -96,7 +98,7 @@ def train_run(
 
         try:
             train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), run.position)
-        except (TrainingStopped, Interrupted, KeyboardInterrupt) as reason:
+        except (TrainingStopped, KeyboardInterrupt) as reason:
             kept = records.load(path)  # the last good checkpoint, not what training made of it since
             kept.status = f"stopped: {str(reason) or 'interrupted'}"
             records.save(kept, path)
@@ -136,7 +138,7 @@ def _taken_up(experiment: Experiment, dataset: Dataset, path: Path) -> tuple[Run
 
 def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]:
     """What keeps a run from going on under these settings, on this data, with this version; nothing if it can."""
-    theirs, ours = (_flat(table) for table in (run.experiment.table(), experiment.table()))
+    theirs, ours = (flat(table) for table in (run.experiment.table(), experiment.table()))
     found = [
         f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}"
         for key in {**theirs, **ours}
@@ -152,8 +154,3 @@ def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]
     if versions[0] != versions[1]:
         found.append(f"major version of eqspike was {versions[0]}, is {versions[1]}")
     return found
-
-
-def _flat(table: dict) -> dict[str, object]:
-    parts = ((key, value if isinstance(value, dict) else {"": value}) for key, value in table.items())
-    return {f"{section}.{key}".rstrip("."): value for section, part in parts for key, value in part.items()}

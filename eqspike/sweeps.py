@@ -29,7 +29,7 @@ from pydantic import Field, ValidationError, model_validator
 from . import datasets, records
 from .config import Experiment, Part, as_toml, experiment, explain, read_toml, validated
 from .errors import EqspikeError
-from .files import write_whole
+from .files import write_bytes
 from .health import TrainingStopped
 from .records import Run
 from .runs import train_run
@@ -292,7 +292,7 @@ def run_point(table: dict[str, Any], data_dir: str | None) -> bytes:
 
 def _keep(point: Point, content: bytes, directory: Path) -> None:
     path = directory / point.directory / records.FILE_NAME
-    write_whole(path, lambda part: Path(part).write_bytes(content))
+    write_bytes(path, content)
     point.run = _finished(path, point.table)
     if point.run is None:
         point.failure = records.load(path).status

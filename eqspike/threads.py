@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any
 
@@ -26,10 +26,10 @@ class Crew:
 
         others = [self._others.submit(share, thread) for thread in range(1, count)]
         try:
-            shares = [share(0)]
+            own = share(0)
         finally:  # nobody works on after an error
-            shares_of_others = [other.result() for other in others]
-        shares += shares_of_others
+            wait(others)
+        shares = [own, *(other.result() for other in others)]
         return [shares[n % count][n // count] for n in range(len(places))]
 
 

@@ -23,7 +23,6 @@ from .learner import Batch, Learner, Outcome, Parameters, Split
 from .randomness import ORDER, WEIGHTS, generator
 
 
-
 @dataclass(frozen=True)
 class Epoch:
     """What was measured in one epoch. Counts are means per sample, by phase and layer as the learner counts."""

@@ -1,11 +1,16 @@
-"""Small networks and batches that the tests share."""
+"""Small networks, batches and spoiled files that the tests share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
 import numpy as np
 
 from eqspike.config import Experiment, experiment
 from eqspike.engines import Engine, engine
+from eqspike.files import seal
 from eqspike.learner import Batch, Parameters
 
 
@@ -35,3 +40,11 @@ def make(name: str, settings: Experiment, values: Parameters, **engine_settings)
     """An engine by name."""
     section = settings.engine.model_copy(update={"name": name, **engine_settings})
     return engine(settings.model_copy(update={"engine": section}), values)
+
+
+def spoil(path: Path, change: Callable[[h5py.File], None]) -> None:
+    """Change what is in a sealed file and seal it again: what somebody does who means it."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with open(path, "r+b") as raw:
+        seal(raw)

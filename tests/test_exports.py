@@ -7,11 +7,11 @@ import json
 import h5py
 import numpy as np
 import pytest
+from networks import spoil
 
 from eqspike import datasets, exports, load_weights, records
 from eqspike.config import experiment
 from eqspike.errors import EqspikeError
-from eqspike.files import seal
 from eqspike.runs import train_run
 
 SETTINGS = ["training.epochs=1", "network.hidden=[12, 9]", "data.limit_train=40", "data.limit_test=30"]
@@ -71,13 +71,6 @@ def test_training_starts_from_an_export(run, data, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def spoiled(path, change):
-    with h5py.File(path, "r+") as file:
-        change(file)
-    with open(path, "r+b") as raw:
-        seal(raw)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -92,7 +85,7 @@ def spoiled(path, change):
 )
 def test_broken_export(run, tmp_path, change, message):
     exports.write_hdf5(exports.of_run(run), tmp_path / "weights.h5")
-    spoiled(tmp_path / "weights.h5", change)
+    spoil(tmp_path / "weights.h5", change)
     with pytest.raises(EqspikeError, match=f"weights.h5: .*{message}"):
         load_weights(tmp_path / "weights.h5")
 

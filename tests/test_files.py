@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from networks import spoil
 
 from eqspike import datasets, experiment, load_weights, records
 from eqspike.errors import EqspikeError
-from eqspike.files import seal, write_whole
+from eqspike.files import write_whole
 from eqspike.runs import train_run
 
 SEEDS = Path(__file__).parent / "seeds/run"  # inputs that once broke something, or nearly
@@ -93,10 +94,7 @@ def test_hostile_content(run_file, tmp_path, name):
     change, message = HOSTILE[name]
     path = tmp_path / "hostile.h5"
     path.write_bytes(run_file.read_bytes())
-    with h5py.File(path, "r+") as file:
-        change(file)
-    with open(path, "r+b") as raw:
-        seal(raw)
+    spoil(path, change)
     assert path.stat().st_size < 2**20
     tracemalloc.start()
     refused(path, message)
@@ -115,10 +113,7 @@ def test_positions_that_fit_nothing(run_file, tmp_path):
         lambda f: f["position"].attrs.__delitem__("seconds"),
     ):
         path.write_bytes(run_file.read_bytes())
-        with h5py.File(path, "r+") as file:
-            change(file)
-        with open(path, "r+b") as raw:
-            seal(raw)
+        spoil(path, change)
         with pytest.raises(EqspikeError, match="run.h5"):
             records.load(path)
 
@@ -147,7 +142,8 @@ def test_any_value_in_any_place(run_file, tmp_path, data):
     """Past the seal, well-formed HDF5 with anything in it: never another exception than ours."""
     path = tmp_path / "spoiled.h5"
     path.write_bytes(run_file.read_bytes())
-    with h5py.File(path, "r+") as file:
+
+    def change(file: h5py.File) -> None:
         places = [""]
         file.visit(places.append)
         place = data.draw(st.sampled_from(places))
@@ -158,8 +154,8 @@ def test_any_value_in_any_place(run_file, tmp_path, data):
             del file[place]
             if data.draw(st.booleans()):
                 _set(file, place, data.draw(VALUES))
-    with open(path, "r+b") as raw:
-        seal(raw)
+
+    spoil(path, change)
     try:
         records.load(path)
     except EqspikeError as error:

@@ -7,12 +7,12 @@ import os
 import h5py
 import numpy as np
 import pytest
+from networks import spoil
 
 from eqspike import datasets, records
 from eqspike.config import experiment
 from eqspike.engines import engine
 from eqspike.errors import EqspikeError
-from eqspike.files import seal
 from eqspike.training import Hooks, initial_parameters, train
 
 
@@ -83,13 +83,6 @@ def test_no_directory_can_be_made_below_a_file(run, tmp_path):
         records.save(run, tmp_path / "file" / "run.h5")
 
 
-def _spoil(path, change):
-    with h5py.File(path, "r+") as file:
-        change(file)
-    with open(path, "r+b") as raw:
-        seal(raw)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -106,7 +99,7 @@ def _spoil(path, change):
 )
 def test_broken_file(run, tmp_path, change, message):
     records.save(run, tmp_path / "run.h5")
-    _spoil(tmp_path / "run.h5", change)
+    spoil(tmp_path / "run.h5", change)
     with pytest.raises(EqspikeError, match=message) as error:
         records.load(tmp_path / "run.h5")
     assert "run.h5" in str(error.value)

@@ -206,7 +206,7 @@ def test_signals_end_the_batch_and_write(number, tmp_path):
 def test_a_failed_checkpoint_leaves_the_one_before(finished, tmp_path, monkeypatch, step, code):
     settings, data = settings_and_data()
     (tmp_path / "run.h5").write_bytes(finished[1].read_bytes())
-    owner, calls, real = (files.tempfile if step == "mkstemp" else os), [], None
+    owner, calls = (files.tempfile if step == "mkstemp" else os), []
     real = getattr(owner, step)
 
     def failing(*arguments, **options):

@@ -63,13 +63,13 @@ def plot(run, out, sample, data_dir, quiet):
 def report(run, out, data_dir, quiet):
     """Write RUN as one page that opens from disk, with curves, rasters, fields, energy and all settings."""
     from .. import records
-    from ..files import write_whole
+    from ..files import write_bytes
     from ..report import page
 
     screen = screen_for(False, quiet)
     text = page(*_trained(run, data_dir, screen)).encode()
     target = out or records.run_path(run).parent / "report.html"
-    write_whole(target, lambda part: Path(part).write_bytes(text))
+    write_bytes(target, text)
     screen.print(f"wrote {escape(str(target))} ({len(text) / 1e6:.1f} MB)")
 
 
@@ -81,7 +81,7 @@ def report(run, out, data_dir, quiet):
 def compare(runs, out, device, quiet):
     """Draw several RUNS in one picture: learning curves, and accuracy against the energy of an inference."""
     from .. import comparison, records
-    from ..files import write_whole
+    from ..files import write_bytes
 
     if out.suffix not in (".png", ".html"):
         raise EqspikeError(f"{out}: --out ends in .png or .html")
@@ -90,7 +90,7 @@ def compare(runs, out, device, quiet):
         save_figure(comparison.figure(found, device), out, screen_for(False, quiet))
         return
     text = comparison.page(found, device).encode()
-    write_whole(out, lambda part: Path(part).write_bytes(text))
+    write_bytes(out, text)
     screen_for(False, quiet).print(f"wrote {escape(str(out))} ({len(text) / 1e6:.1f} MB)")
 
 

@@ -92,12 +92,12 @@ def per_inference(counts: dict) -> dict[str, float]:
 
 def print_counts(counts: dict, run: Run, screen: Console) -> None:
     totals = {name: float(count.sum()) for name, count in counts.items() if count.any()}
-    parts = {name: f"{n:,.{0 if abs(n) >= 100 else 2}f} {name.replace('_', ' ')}" for name, n in totals.items()}
-    if "spikes" in parts:
-        layers = zip(run.layers, counts["spikes"].sum(0))
-        first = f"{parts.pop('spikes')} ({', '.join(f'{name} {n:,.0f}' for name, n in layers)})"
-        parts = {"spikes": first, **parts}
-    screen.print(f"per inference: {', '.join(parts.values())}")
+    parts = []
+    for name, n in sorted(totals.items(), key=lambda item: item[0] != "spikes"):  # spikes first
+        parts.append(f"{n:,.{0 if abs(n) >= 100 else 2}f} {name.replace('_', ' ')}")
+        if name == "spikes":
+            parts[0] += f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0)))})"
+    screen.print(f"per inference: {', '.join(parts)}")
 
 
 def checkout() -> Path:

@@ -131,7 +131,10 @@ class Hopfield:
             return self._outcome(batch, *self._present(batch, self.rest(len(batch))))
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
-        """Estimate of d(settled cost)/d(parameters), mean over the batch; the outcome is the free phase's."""
+        """Estimate of d(settled cost)/d(parameters), mean over the batch; the outcome is the free phase's.
+
+        The estimate is the same object in every call: copy it to keep it.
+        """
         targets, beta = self.targets(batch), self._signed_beta(batch)
         centered = self.nudging == "centered"
         with self._own_threads():
@@ -334,8 +337,7 @@ class Hopfield:
         scale = self.dtype.type(1 / (dbeta * len(images)))
         d = [(b - a) * scale for a, b in zip(more, less)]
         m = [(a + b) / 2 for a, b in zip(more, less)]
-        pixels, lowest = images.astype(self.dtype, copy=False).T, change.weights[0]
-        _product(np.ascontiguousarray(pixels), d[0], lowest)
+        _product(np.ascontiguousarray(images.T, self.dtype), d[0], change.weights[0])
         for n in range(1, len(d)):
             pre, post = np.concatenate((d[n - 1], m[n - 1])), np.concatenate((m[n], d[n]))
             np.matmul(pre.T, post, out=change.weights[n])
@@ -394,7 +396,7 @@ class Hopfield:
 
 def _product(sparse: NDArray, dense: NDArray, out: NDArray | None = None) -> NDArray:
     """sparse @ dense; most pixels are black, and what is 0 costs nothing."""
-    out = np.zeros((len(sparse), dense.shape[1]), dense.dtype) if out is None else out
+    out = np.empty((len(sparse), dense.shape[1]), dense.dtype) if out is None else out
     out[:] = 0
     _send_moved(out, sparse, np.zeros_like(sparse), dense)
     return out
