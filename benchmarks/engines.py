@@ -16,7 +16,6 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 import click
 import numpy as np
-
 from images import images_like_mnist
 
 from eqspike import Batch, Engine, engine, experiment, initial_parameters

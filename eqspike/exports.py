@@ -29,9 +29,9 @@ import numpy as np
 
 from .config import Experiment, validated
 from .errors import EqspikeError
-from .learner import Parameters
 from .files import BROKEN, read_hdf5, write_whole
 from .files import write_hdf5 as write_sealed
+from .learner import Parameters
 from .records import FORMAT as RUN_FORMAT
 from .records import FORMAT_VERSION as RUN_FORMAT_VERSION
 from .records import Run, assembled, read_parameters, run_path, write_parameters

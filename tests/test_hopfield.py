@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eqspike.errors import EqspikeError
 from eqspike.learner import Batch, Parameters
-from eqspike.rate import Hopfield
+from eqspike.rate import Hopfield, hopfield
 
 HIDDEN = [(5,), (5, 4), (5, 4, 4)]
 ORDERS = ["synchronous", "alternating"]
@@ -214,6 +214,27 @@ def test_sending_only_what_moved_is_the_dense_iteration(hidden, activation, scal
     for s, expected in zip(settled, states):
         assert s.any() and np.isfinite(s).all()
         np.testing.assert_allclose(s, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("hidden", [(5,), (5, 4, 4), (70, 70, 70)], ids=str)
+def test_iterations_left_out_at_rest_would_have_changed_nothing(hidden, order, monkeypatch):
+    batch, iterate, rested = samples(), hopfield._iterate, []
+
+    def each(steps, layers, ends, states, *rest):
+        for _ in range(steps):
+            before = [s.copy() for s in states]
+            iterate(1, layers, ends, states, *rest)
+            rested.append(all(map(np.array_equal, before, states)))
+
+    network = Hopfield(parameters(hidden).astype(np.float32), order=order)
+    nudged = network.targets(batch), 0.5
+    settled = network.settle(somewhere(network, batch), batch.images, 300, *nudged)
+    monkeypatch.setattr(hopfield, "_iterate", each)
+    expected = network.settle(somewhere(network, batch), batch.images, 300, *nudged)
+    assert rested[-1] and not rested[0] and len(rested) == 300
+    for s, other in zip(settled, expected):
+        np.testing.assert_array_equal(s, other)
 
 
 @pytest.mark.parametrize("hidden", [(5,), (70, 70)], ids=str)

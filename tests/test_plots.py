@@ -13,7 +13,6 @@ from eqspike.config import experiment
 from eqspike.learners import build
 from eqspike.training import Evaluation, Hooks, make_batch, train
 
-
 KINDS = {
     "spiking": (),
     "two hidden layers": ("network.hidden=[20,15]",),

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from eqspike import plots, records, sweeps
+from eqspike.cli import sweeping
 from eqspike.errors import EqspikeError
 from eqspike.sweeps import plan, read_sweep, rows, run_sweep
 
@@ -231,3 +233,23 @@ def test_protocols_in_the_repository_can_be_planned(path):
     for quick in (False, True):
         points = plan(read_sweep(path), quick)
         assert points and not any(point.failure for point in points)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_file_that_reproduce_names_is_there(tmp_path, monkeypatch, quick):
+    (tmp_path / "protocols").mkdir()
+    for learner in ("a", "b"):
+        text = GRID.replace('"small"', f'"{learner}"') + '[drawing]\nx = "plasticity.beta"\n[quick]\nseeds = [0]\n'
+        (tmp_path / "protocols" / f"figure04_{learner}.toml").write_text(text)
+    monkeypatch.setattr(sweeping, "checkout", lambda: tmp_path)
+    call = ["4", "--json", "--quiet", "--workers", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(sweeping.reproduce, call + ["--quick"] * quick, catch_exceptions=False)
+    found = json.loads(done.stdout)["4"]
+    assert [each["name"] for each in found] == ["a", "b"]
+    for each in found:
+        assert Path(each["figure"]).read_bytes().startswith(b"\x89PNG")
+        assert [point["seed"] for point in each["points"]] == ([0, 0] if quick else [0, 1, 0, 1])
+        for point in each["points"]:
+            run = records.load(point["run_file"])
+            assert run.epochs[-1].test_error == point["test_error"]
+            assert run.experiment.plasticity.beta == point["values"]["plasticity.beta"]

@@ -89,10 +89,10 @@ def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
         for path in protocols[number]:
             read = read_sweep(path)
             directory = out / (read.name + ("-quick" if quick else ""))
-            found.append((read, _sweep(read, directory, quick, data_dir, workers, scheduler, screen)))
+            found.append((read, _sweep(read, directory, quick, data_dir, workers, scheduler, screen), directory))
         picture = out / f"figure{int(number):02d}{'-quick' if quick else ''}.png"
-        save_figure(plots.sweeps(found), picture, screen)
-        answer[number] = [_summary(read, rows, out / read.name, picture) for read, rows in found]
+        save_figure(plots.sweeps([(read, rows) for read, rows, _ in found]), picture, screen)
+        answer[number] = [_summary(*each, picture) for each in found]
     if as_json:
         print(json.dumps(answer))
 

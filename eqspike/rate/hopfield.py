@@ -450,11 +450,11 @@ def _iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, 
     `below` and `above` [B, N_l] are what a layer receives from its neighbours: the input's share in below[0] and
     the targets' in above[-1] stay as they are. `layers` lists the layers in the order of an iteration; those
     up to the next of `ends` move together. Compiled, since Python's calls and the passes of ufuncs would cost
-    as much as BLAS does for thin layers.
+    as much as BLAS does for thin layers. Ends early where no state has changed a bit: none ever would again.
     """
     zero = step - step  # in the arrays' precision: a literal would make all of it float64
     for _ in range(steps):
-        begin = 0
+        begin, moved = 0, False
         for end in ends:
             for n in layers[begin:end]:
                 if n > 0:
@@ -468,5 +468,9 @@ def _iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, 
                     for i in range(len(s)):
                         new = kept * s[i] + step * (low[i] + high[i] + bias[i])
                         new = zero if new < zero else new  # false for NaN, which therefore stays and shows
-                        s[i] = highest if new > highest else new
+                        new = highest if new > highest else new
+                        moved |= new != s[i]
+                        s[i] = new
             begin = end
+        if not moved:
+            return
