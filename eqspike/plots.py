@@ -43,12 +43,7 @@ def learning_curves(epochs: Sequence[Epoch], axes: Axes) -> Axes:
     for name, color in (("train", "tab:gray"), ("test", "tab:blue")):
         errors = [getattr(epoch, f"{name}_error") for epoch in epochs]
         axes.plot(numbers, errors, "o-", color=color, markersize=4, label=f"{name} ({errors[-1]:.2%} at the end)")
-    axes.set(xlabel="epoch", ylabel="error", ylim=(0, None))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    return axes
+    return _over_epochs(axes, "error")
 
 
 def error_curves(runs: Mapping[str, Run], axes: Axes) -> Axes:
@@ -56,7 +51,11 @@ def error_curves(runs: Mapping[str, Run], axes: Axes) -> Axes:
     for name, run in runs.items():
         errors = [epoch.test_error for epoch in run.epochs]
         axes.plot([epoch.number for epoch in run.epochs], errors, "o-", markersize=4, label=f"{name} ({errors[-1]:.2%})")
-    axes.set(xlabel="epoch", ylabel="test error", ylim=(0, None))
+    return _over_epochs(axes, "test error")
+
+
+def _over_epochs(axes: Axes, ylabel: str) -> Axes:
+    axes.set(xlabel="epoch", ylabel=ylabel, ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(alpha=0.3)

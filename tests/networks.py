@@ -42,6 +42,22 @@ def make(name: str, settings: Experiment, values: Parameters, **engine_settings)
     return engine(settings.model_copy(update={"engine": section}), values)
 
 
+def slope(function: Callable[[], float], vector: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """Central finite differences; `vector` is changed in place and put back."""
+    found = np.empty_like(vector)
+    for n, value in enumerate(vector):
+        vector[n] = value + step
+        above = function()
+        vector[n] = value - step
+        found[n] = (above - function()) / (2 * step)
+        vector[n] = value
+    return found
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
 def spoil(path: Path, change: Callable[[h5py.File], None]) -> None:
     """Change what is in a sealed file and seal it again: what somebody does who means it."""
     with h5py.File(path, "r+") as file:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import cosine, slope
 
 from eqspike.errors import EqspikeError
 from eqspike.learner import Batch, Parameters
@@ -41,22 +42,6 @@ def somewhere(network: Hopfield, batch: Batch, seed: int = 2) -> list[np.ndarray
 def total_energy(network: Hopfield, states: list[np.ndarray], batch: Batch, beta: float) -> np.ndarray:
     cost = ((states[-1] - network.targets(batch)) ** 2).sum(1) / 2
     return network.energy(states, batch.images) + beta * cost
-
-
-def slope(function, vector: np.ndarray, step: float = 1e-5) -> np.ndarray:
-    """Central finite differences; `vector` is changed in place and put back."""
-    found = np.empty_like(vector)
-    for n, value in enumerate(vector):
-        vector[n] = value + step
-        above = function()
-        vector[n] = value - step
-        found[n] = (above - function()) / (2 * step)
-        vector[n] = value
-    return found
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def settled_cost_gradient(values: Parameters, activation: str, batch: Batch) -> Parameters:

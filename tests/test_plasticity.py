@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 import pytest
-from networks import make, network, parameters
+from networks import cosine, make, network, parameters, slope
 
 from eqspike.learner import Batch
 from eqspike.phases import free_phase, schedule
@@ -34,19 +34,7 @@ def finite_differences(sizes: tuple[int, ...], seed: int, step: float = 0.05) ->
         rates = learner.present(batch, free_phase(settings)).readout / 8000
         return 0.5 * np.sum((rates - target) ** 2) / IMAGES
 
-    values = learner.parameters.vector
-    gradient = np.zeros_like(values)
-    for k, value in enumerate(values.copy()):
-        values[k] = value + step
-        above = cost()
-        values[k] = value - step
-        gradient[k] = (above - cost()) / (2 * step)
-        values[k] = value
-    return gradient
-
-
-def cosine(a, b):
-    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    return slope(cost, learner.parameters.vector, step)
 
 
 @pytest.mark.parametrize("sizes", DEPTHS, ids=str)
