@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import io
 import os
@@ -19,6 +20,7 @@ from .errors import EqspikeError
 SEAL = b"eqspike sha256 "
 BLOCK = 512  # bytes before the HDF5 content, HDF5's "user block"; its readers skip it
 DEPTH, OBJECTS = 6, 10_000  # of groups in each other, of all; ours have 4 and some dozens
+PART = ".part"  # ends the name of a file that is not whole yet
 RATIO = 1100  # decompressed to compressed bytes: gzip reaches 1,032
 BROKEN = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 
@@ -33,7 +35,7 @@ def write_whole(path: Path, write: Callable[[str], None]) -> None:
         if path.is_symlink():
             raise EqspikeError(f"{path}: can not write this file: it is a symbolic link; remove it or name its target")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_part_prefix(path), suffix=PART)
         os.close(handle)
         write(temporary)
         with open(temporary, "rb") as written:
@@ -55,6 +57,16 @@ def write_whole(path: Path, write: Callable[[str], None]) -> None:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what `write_whole` left beside `path` when its process was killed; for who holds `only_writer`."""
+    for part in path.parent.glob(f"{glob.escape(_part_prefix(path))}*{PART}"):
+        part.unlink(missing_ok=True)
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.name[:50]}."
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:

@@ -13,7 +13,7 @@ from .config import Experiment, flat
 from .datasets import Dataset
 from .errors import EqspikeError, Interrupted
 from .exports import fitting, load_weights
-from .files import only_writer
+from .files import only_writer, remove_parts
 from .health import TrainingStopped
 from .learner import Learner
 from .learners import build
@@ -63,19 +63,19 @@ def train_run(
     the last checkpoint, its status says why.
     """
     with only_writer(path.parent):
-        for part in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed while it wrote
-            part.unlink(missing_ok=True)
+        remove_parts(path)
         if resume:
             run, learner = _taken_up(experiment, dataset, path)
         else:
             run, learner = _begun(experiment, dataset, path, start)
-        records.save(run, path)  # find out now, not after an hour, that it can not be written
-        saved = time.monotonic()
+        saved = 0.0
 
         def save() -> None:
             nonlocal saved
             records.save(run, path)
             saved = time.monotonic()
+
+        save()  # find out now, not after an hour, that it can not be written
 
         def on_position(position: Position) -> None:
             if stop():

@@ -21,6 +21,7 @@ from .terminal import (
     quiet_option,
     run_argument,
     save_figure,
+    save_page,
     screen_for,
 )
 
@@ -63,14 +64,11 @@ def plot(run, out, sample, data_dir, quiet):
 def report(run, out, data_dir, quiet):
     """Write RUN as one page that opens from disk, with curves, rasters, fields, energy and all settings."""
     from .. import records
-    from ..files import write_bytes
     from ..report import page
 
     screen = screen_for(False, quiet)
-    text = page(*_trained(run, data_dir, screen)).encode()
-    target = out or records.run_path(run).parent / "report.html"
-    write_bytes(target, text)
-    screen.print(f"wrote {escape(str(target))} ({len(text) / 1e6:.1f} MB)")
+    text = page(*_trained(run, data_dir, screen))
+    save_page(text, out or records.run_path(run).parent / "report.html", screen)
 
 
 @click.command()
@@ -81,17 +79,15 @@ def report(run, out, data_dir, quiet):
 def compare(runs, out, device, quiet):
     """Draw several RUNS in one picture: learning curves, and accuracy against the energy of an inference."""
     from .. import comparison, records
-    from ..files import write_bytes
 
     if out.suffix not in (".png", ".html"):
         raise EqspikeError(f"{out}: --out ends in .png or .html")
+    screen = screen_for(False, quiet)
     found = comparison.named([(path, records.load(path)) for path in runs])
     if out.suffix == ".png":
-        save_figure(comparison.figure(found, device), out, screen_for(False, quiet))
-        return
-    text = comparison.page(found, device).encode()
-    write_bytes(out, text)
-    screen_for(False, quiet).print(f"wrote {escape(str(out))} ({len(text) / 1e6:.1f} MB)")
+        save_figure(comparison.figure(found, device), out, screen)
+    else:
+        save_page(comparison.page(found, device), out, screen)
 
 
 def _trained(run: Path, data_dir: Path | None, screen: Console) -> tuple[Run, Dataset, Learner]:

@@ -31,6 +31,7 @@ workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Processes on this machine, of one thread each. Default: one a core."
 )
 scheduler_option = click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler of a cluster to run on.")
+QUICK = "-quick"  # added to the names of what a look writes
 quick_option = click.option("--quick", is_flag=True, help="A look in a couple of minutes: fewer samples and epochs.")
 
 
@@ -50,7 +51,7 @@ def sweep(protocol, workers, scheduler, quick, data_dir, out, as_json, quiet):
 
     screen = screen_for(as_json, quiet)
     read = read_sweep(protocol)
-    directory = out or Path("sweeps") / (read.name + ("-quick" if quick else ""))
+    directory = out or Path("sweeps") / (read.name + (QUICK if quick else ""))
     found = _sweep(read, directory, quick, data_dir, workers, scheduler, screen)
     picture = None
     if read.drawing is not None:
@@ -83,14 +84,14 @@ def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
         protocols.setdefault(path.stem.split("_")[0].removeprefix("figure").lstrip("0"), []).append(path)
     if figure != "all" and figure not in protocols:
         raise EqspikeError(f"figure {figure}: there are {', '.join(sorted(protocols, key=int))}, all, {', '.join(paper.FIGURES)}")
-    screen, answer = screen_for(as_json, quiet), {}
+    screen, answer, suffix = screen_for(as_json, quiet), {}, QUICK if quick else ""
     for number in protocols if figure == "all" else [figure]:
         found = []
         for path in protocols[number]:
             read = read_sweep(path)
-            directory = out / (read.name + ("-quick" if quick else ""))
+            directory = out / (read.name + suffix)
             found.append((read, _sweep(read, directory, quick, data_dir, workers, scheduler, screen), directory))
-        picture = out / f"figure{int(number):02d}{'-quick' if quick else ''}.png"
+        picture = out / f"figure{int(number):02d}{suffix}.png"
         save_figure(plots.sweeps([(read, rows) for read, rows, _ in found]), picture, screen)
         answer[number] = [_summary(*each, picture) for each in found]
     if as_json:

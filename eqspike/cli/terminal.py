@@ -86,6 +86,14 @@ def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     screen.print(f"wrote {escape(str(path))}")
 
 
+def save_page(text: str, path: Path, screen: Console) -> None:
+    from ..files import write_bytes
+
+    content = text.encode()
+    write_bytes(path, content)
+    screen.print(f"wrote {escape(str(path))} ({len(content) / 1e6:.1f} MB)")
+
+
 def per_inference(counts: dict) -> dict[str, float]:
     return {f"{name}_per_inference": float(count.sum()) for name, count in counts.items()}
 
