@@ -22,7 +22,7 @@ from .records import Run
 from .training import Epoch, Evaluation
 
 if TYPE_CHECKING:
-    from .sweeps import Row, Sweep
+    from .sweeps import Drawing, Row
 
 BAND = {FREE: "#dfe7ef", NUDGED: "#d5ecd4", OPPOSITE: "#f6e0cf"}
 FIELDS = 64  # receptive fields in a picture
@@ -269,12 +269,11 @@ def _receptive_fields(shown: Shown) -> Figure:
     return figure
 
 
-def sweeps(found: Sequence[tuple[Sweep, Sequence[Row]]]) -> Figure:
-    """One picture of one or more sweeps, side by side."""
+def sweeps(found: Sequence[tuple[Drawing, Sequence[Row]]]) -> Figure:
+    """One picture of the drawings of one or more sweeps, side by side."""
     figure = _figure(5.5 * len(found), 4)
-    for axes, (protocol, rows) in zip(figure.subplots(1, len(found), squeeze=False)[0], found):
-        drawing = protocol.drawing
-        sweep(rows, drawing.x, drawing.y, axes).set_title(drawing.title or protocol.name)
+    for axes, (drawing, rows) in zip(figure.subplots(1, len(found), squeeze=False)[0], found):
+        sweep(rows, drawing.x, drawing.y, axes).set_title(drawing.title)
         if drawing.x_label:
             axes.set_xlabel(drawing.x_label)
     return figure

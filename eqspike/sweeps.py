@@ -71,6 +71,7 @@ class Random(Part):
 class Drawing(Part):
     """What is drawn against what."""
 
+    figure: Annotated[int, Field(ge=1)] | None = None  # of the report; `reproduce` puts all of a number side by side
     x: str  # a setting, or "epoch"
     y: str = "test_accuracy"  # see `MEASURES`
     title: str = ""
@@ -95,7 +96,7 @@ class Sweep(Part):
     grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
     points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
     random: Random | None = None
-    drawing: Drawing | None = None
+    drawings: Annotated[tuple[Drawing, ...], Field(strict=False)] = ()
     quick: Quick = Quick()
 
     @model_validator(mode="after")
@@ -104,8 +105,9 @@ class Sweep(Part):
             raise ValueError("give exactly one of [grid], [[points]] and [random]")
         if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
             raise ValueError(f"grid has {points:,} points, at most {MOST_POINTS:,} are planned")
-        if self.drawing is not None and self.drawing.y not in MEASURES:
-            raise ValueError(f"drawing.y = {self.drawing.y!r} is none of {', '.join(MEASURES)}")
+        for drawing in self.drawings:
+            if drawing.y not in MEASURES:
+                raise ValueError(f"drawings.y = {drawing.y!r} is none of {', '.join(MEASURES)}")
         return self
 
     def values(self) -> list[dict[str, Value]]:

@@ -292,7 +292,7 @@ def test_a_file_cut_short_is_refused(finished, tmp_path):
 def test_flipped_bits_are_found(finished, tmp_path):
     content, path, rng = finished[1].read_bytes(), tmp_path / "run.h5", np.random.default_rng(0)
     expected = finished[0].parameters.vector.tobytes()
-    places = [*range(0, 90), *rng.integers(90, len(content), 400)]
+    places = [*range(90), *rng.integers(90, len(content), 400)]
     for place in places:
         spoiled = bytearray(content)
         spoiled[place] ^= 1 << int(rng.integers(8))

@@ -194,7 +194,7 @@ def test_no_scheduler(tmp_path):
         ('name = "x"', "exactly one of"),
         (GRID + "[random]\npoints = 2\nsettings = {a = {low = 1.0, high = 2.0}}", "exactly one of"),
         ("speed = 3" + GRID, "speed is no setting"),
-        (GRID + '[drawing]\nx = "epoch"\ny = "speed"', "drawing.y = 'speed' is none of test_accuracy"),
+        (GRID + '[[drawings]]\nx = "epoch"\ny = "speed"', "drawings.y = 'speed' is none of test_accuracy"),
         (GRID.replace("small", "../small"), "name"),
         (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
         ("name = ", "can not read this protocol"),
@@ -239,8 +239,9 @@ def test_protocols_in_the_repository_can_be_planned(path):
 def test_every_file_that_reproduce_names_is_there(tmp_path, monkeypatch, quick):
     (tmp_path / "protocols").mkdir()
     for learner in ("a", "b"):
-        text = GRID.replace('"small"', f'"{learner}"') + '[drawing]\nx = "plasticity.beta"\n[quick]\nseeds = [0]\n'
-        (tmp_path / "protocols" / f"figure04_{learner}.toml").write_text(text)
+        drawings = "".join(f'[[drawings]]\n{number}x = "plasticity.beta"\n' for number in ("", "figure = 5\n", "figure = 4\n"))
+        text = GRID.replace('"small"', f'"{learner}"') + drawings + "[quick]\nseeds = [0]\n"
+        (tmp_path / "protocols" / f"{learner}.toml").write_text(text)
     monkeypatch.setattr(sweeping, "checkout", lambda: tmp_path)
     call = ["4", "--json", "--quiet", "--workers", "1", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(sweeping.reproduce, call + ["--quick"] * quick, catch_exceptions=False)

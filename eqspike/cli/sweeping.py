@@ -25,7 +25,7 @@ from .terminal import (
 )
 
 if TYPE_CHECKING:
-    from ..sweeps import Point, Row, Sweep
+    from ..sweeps import Drawing, Point, Row, Sweep
 
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Processes on this machine, of one thread each. Default: one a core."
@@ -54,9 +54,9 @@ def sweep(protocol, workers, scheduler, quick, data_dir, out, as_json, quiet):
     directory = out or Path("sweeps") / (read.name + (QUICK if quick else ""))
     found = _sweep(read, directory, quick, data_dir, workers, scheduler, screen)
     picture = None
-    if read.drawing is not None:
+    if read.drawings:
         picture = directory / f"{read.name}.png"
-        save_figure(plots.sweeps([(read, found)]), picture, screen)
+        save_figure(plots.sweeps([(drawing, found) for drawing in read.drawings]), picture, screen)
     if as_json:
         print(json.dumps(_summary(read, found, directory, picture)))
 
@@ -79,21 +79,23 @@ def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
         _paper(figure, out, as_json, screen_for(as_json, quiet))
         return
 
-    protocols: dict[str, list[Path]] = {}
-    for path in sorted((checkout() / "protocols").glob("figure*_*.toml")):
-        protocols.setdefault(path.stem.split("_")[0].removeprefix("figure").lstrip("0"), []).append(path)
-    if figure != "all" and figure not in protocols:
-        raise EqspikeError(f"figure {figure}: there are {', '.join(sorted(protocols, key=int))}, all, {', '.join(paper.FIGURES)}")
+    drawn: dict[int, list[tuple[Sweep, Drawing]]] = {}
+    for read in map(read_sweep, sorted((checkout() / "protocols").glob("*.toml"))):
+        for drawing in read.drawings:
+            if drawing.figure is not None:
+                drawn.setdefault(drawing.figure, []).append((read, drawing))
+    numbers = [number for number in sorted(drawn) if figure in ("all", str(number))]
+    if not numbers:
+        raise EqspikeError(f"figure {figure}: there are {', '.join(map(str, sorted(drawn)))}, all, {', '.join(paper.FIGURES)}")
     screen, answer, suffix = screen_for(as_json, quiet), {}, QUICK if quick else ""
-    for number in protocols if figure == "all" else [figure]:
-        found = []
-        for path in protocols[number]:
-            read = read_sweep(path)
+    for number in numbers:
+        picture, found, answer[number] = out / f"figure{number:02d}{suffix}.png", [], []
+        for read, drawing in drawn[number]:
             directory = out / (read.name + suffix)
-            found.append((read, _sweep(read, directory, quick, data_dir, workers, scheduler, screen), directory))
-        picture = out / f"figure{int(number):02d}{suffix}.png"
-        save_figure(plots.sweeps([(read, rows) for read, rows, _ in found]), picture, screen)
-        answer[number] = [_summary(*each, picture) for each in found]
+            rows = _sweep(read, directory, quick, data_dir, workers, scheduler, screen)
+            found.append((drawing, rows))
+            answer[number].append(_summary(read, rows, directory, picture))
+        save_figure(plots.sweeps(found), picture, screen)
     if as_json:
         print(json.dumps(answer))
 
