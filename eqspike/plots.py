@@ -163,7 +163,7 @@ def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
             _with_errors([row.values[x] for row in line], [row.last(y) for row in line], label, axes)
         if not all(isinstance(row.values[x], (int, float)) for row in rows):
             axes.tick_params(axis="x", rotation=30)
-    axes.set(xlabel=x, ylabel="seconds an epoch" if y == "seconds" else y.replace("_", " "))
+    axes.set(xlabel=x, ylabel=y.replace("_", " "))
     axes.grid(alpha=0.3)
     if any(line.get_label()[:1] != "_" for line in axes.containers):
         axes.legend(frameon=False)

@@ -130,7 +130,7 @@ MEASURES: dict[str, Callable[[Run], list[float]]] = {  # of each epoch
     "test_accuracy": lambda run: [1 - epoch.test_error for epoch in run.epochs],
     "test_error": lambda run: [epoch.test_error for epoch in run.epochs],
     "train_error": lambda run: [epoch.train_error for epoch in run.epochs],
-    "seconds": lambda run: [_time(run)] * len(run.epochs),  # of an epoch, the mean: a single one is noisy
+    "seconds_an_epoch": lambda run: [_time(run)] * len(run.epochs),  # their mean: a single one is noisy
     "energy": lambda run: [float(epoch.test_counts["energy"][0]) for epoch in run.epochs],
 }
 

@@ -138,7 +138,7 @@ def _sweep(
     found = rows(points)
     table = Table(*map(escape, found[0].values), "test error", "seconds an epoch", "failed")
     for row in found:
-        errors, seconds = row.last("test_error"), row.last("seconds")
+        errors, seconds = row.last("test_error"), row.last("seconds_an_epoch")
         table.add_row(
             *(escape(str(value)) for value in row.values.values()),
             f"{fmean(errors):.2%} +- {pstdev(errors):.2%}" if errors else "-",
