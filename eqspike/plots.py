@@ -22,7 +22,7 @@ from .records import Run
 from .training import Epoch, Evaluation
 
 if TYPE_CHECKING:
-    from .sweeps import Drawing, Row
+    from .sweeps import Drawing, Row, Sweep
 
 BAND = {FREE: "#dfe7ef", NUDGED: "#d5ecd4", OPPOSITE: "#f6e0cf"}
 FIELDS = 64  # receptive fields in a picture
@@ -269,11 +269,11 @@ def _receptive_fields(shown: Shown) -> Figure:
     return figure
 
 
-def sweeps(found: Sequence[tuple[Drawing, Sequence[Row]]]) -> Figure:
+def sweeps(found: Sequence[tuple[Sweep, Drawing, Sequence[Row]]]) -> Figure:
     """One picture of the drawings of one or more sweeps, side by side."""
     figure = _figure(5.5 * len(found), 4)
-    for axes, (drawing, rows) in zip(figure.subplots(1, len(found), squeeze=False)[0], found):
-        sweep(rows, drawing.x, drawing.y, axes).set_title(drawing.title)
+    for axes, (protocol, drawing, rows) in zip(figure.subplots(1, len(found), squeeze=False)[0], found):
+        sweep(rows, drawing.x, drawing.y, axes).set_title(drawing.title or protocol.name)
         if drawing.x_label:
             axes.set_xlabel(drawing.x_label)
     return figure

@@ -17,6 +17,7 @@ import threading
 import tomllib
 import tracemalloc
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -337,7 +338,7 @@ def test_hostile_value_is_refused_in_one_line_or_trains(setting):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            limited = lambda a=accepted: data.limited(a.data.limit_train, a.data.limit_test)
+            limited = partial(data.limited, accepted.data.limit_train, accepted.data.limit_test)
             if not refusal(limited):
                 refusal(lambda a=accepted: train(build(a, limited()), limited(), a))
     assert refused > len(HOSTILE) / 2

@@ -227,6 +227,11 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     plots.sweep(rows(points), "epoch", "train_error", axes)
     assert [container.get_label() for container in axes.containers] == ["beta = 0.5", "beta = 1"]
 
+    drawings = '[[drawings]]\nx = "epoch"\n[[drawings]]\nx = "plasticity.beta"\ntitle = "beta"\n'
+    read = protocol(tmp_path, GRID + drawings)
+    figure = plots.sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
+    assert [axes.get_title() for axes in figure.axes] == ["small", "beta"]
+
 
 @pytest.mark.parametrize("path", sorted((ROOT / "protocols").glob("*.toml")), ids=lambda path: path.stem)
 def test_protocols_in_the_repository_can_be_planned(path):

@@ -56,7 +56,7 @@ def sweep(protocol, workers, scheduler, quick, data_dir, out, as_json, quiet):
     picture = None
     if read.drawings:
         picture = directory / f"{read.name}.png"
-        save_figure(plots.sweeps([(drawing, found) for drawing in read.drawings]), picture, screen)
+        save_figure(plots.sweeps([(read, drawing, found) for drawing in read.drawings]), picture, screen)
     if as_json:
         print(json.dumps(_summary(read, found, directory, picture)))
 
@@ -88,13 +88,15 @@ def reproduce(figure, workers, scheduler, quick, data_dir, out, as_json, quiet):
     if not numbers:
         raise EqspikeError(f"figure {figure}: there are {', '.join(map(str, sorted(drawn)))}, all, {', '.join(paper.FIGURES)}")
     screen, answer, suffix = screen_for(as_json, quiet), {}, QUICK if quick else ""
+    swept: dict[Path, list[Row]] = {}  # several figures may show the same runs
     for number in numbers:
         picture, found, answer[number] = out / f"figure{number:02d}{suffix}.png", [], []
         for read, drawing in drawn[number]:
             directory = out / (read.name + suffix)
-            rows = _sweep(read, directory, quick, data_dir, workers, scheduler, screen)
-            found.append((drawing, rows))
-            answer[number].append(_summary(read, rows, directory, picture))
+            if directory not in swept:
+                swept[directory] = _sweep(read, directory, quick, data_dir, workers, scheduler, screen)
+            found.append((read, drawing, swept[directory]))
+            answer[number].append(_summary(read, swept[directory], directory, picture))
         save_figure(plots.sweeps(found), picture, screen)
     if as_json:
         print(json.dumps(answer))
