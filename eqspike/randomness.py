@@ -8,46 +8,46 @@ sample's numbers are the same whatever the batch, the order, the engine or the n
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numpy.typing import NDArray
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # SplitMix64's factors
 INPUT_SPIKES, MEMBRANE, WEIGHTS, ORDER, SIGN = range(5)  # purposes of a stream
 _SPLITS = {"train": 0, "test": 1}
+_SHIFTS = tuple(np.uint64(n) for n in (30, 27, 31))
 
 
-@njit(inline="always")
-def mix(z: np.uint64) -> np.uint64:
-    """Scramble 64 bits, one to one."""
-    z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return z ^ (z >> uint64(31))
+def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scramble 64 bits, one to one, of each number."""
+    z = (z ^ (z >> _SHIFTS[0])) * MIX[0]
+    z = (z ^ (z >> _SHIFTS[1])) * MIX[1]
+    return z ^ (z >> _SHIFTS[2])
 
 
-@njit(inline="always")
-def word(key: np.uint64, counter: np.uint64) -> np.uint64:
-    """64 random bits: number `counter` of the stream `key`."""
-    return mix(key + (counter + uint64(1)) * GOLDEN)
+def words(keys: NDArray[np.uint64], counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 random bits each: number `counter` of the stream `key`; the two broadcast."""
+    return mix(keys + (counters + np.uint64(1)) * GOLDEN)
 
 
-@njit(inline="always")
-def uniform(key: np.uint64, counter: np.uint64) -> float:
-    """A number in [0, 1) with 53 random bits."""
-    return (word(key, counter) >> uint64(11)) * (1.0 / (1 << 53))
+def uniforms(keys: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
+    """The first numbers of each stream, uniform in [0, 1) with 53 random bits [..., count]."""
+    drawn = words(np.asarray(keys, np.uint64)[..., None], np.arange(count, dtype=np.uint64))
+    return (drawn >> np.uint64(11)) * (1.0 / (1 << 53))
 
 
-@njit(cache=True)
-def _hash(words: np.ndarray) -> np.uint64:
-    key = uint64(0)
-    for w in words:
-        key = mix((key ^ uint64(w)) + GOLDEN)
-    return key
+def streams(seed: int, purpose: int, split: str, epoch: int, samples: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Keys of the streams that serve one purpose, one for each sample, in one epoch."""
+    keys = np.zeros(np.shape(samples), np.uint64)
+    for word in (seed, purpose, _SPLITS[split], epoch, samples):
+        keys = mix((keys ^ np.asarray(word, np.int64).astype(np.uint64)) + GOLDEN)
+    return keys
 
 
-def stream(seed: int, purpose: int, split: str = "train", epoch: int = 0, sample: int = 0) -> np.uint64:
+def stream(seed: int, purpose: int, split: str = "train", epoch: int = 0, sample: int = 0) -> int:
     """Key of the stream that serves one purpose for one sample in one epoch."""
-    return np.uint64(_hash(np.array([seed, purpose, _SPLITS[split], epoch, sample], np.int64)))
+    return int(streams(seed, purpose, split, epoch, np.array([sample]))[0])
 
 
-def generator(seed: int, purpose: int, epoch: int = 0) -> np.random.Generator:
+def generator(seed: int, purpose: int, split: str = "train", epoch: int = 0, sample: int = 0) -> np.random.Generator:
     """A NumPy generator on a stream of its own, for draws that are made in one go (weights, order)."""
-    return np.random.Generator(np.random.Philox(key=int(stream(seed, purpose, epoch=epoch))))
+    return np.random.Generator(np.random.Philox(key=stream(seed, purpose, split, epoch, sample)))

@@ -10,16 +10,23 @@ from typing import Any
 
 
 class Crew:
-    """`count` threads that take work in fixed shares, so that a core finds in its cache what it wrote before."""
+    """`count` threads that take work in fixed shares, so that a core finds in its cache what it wrote before.
+
+    Threads belong to their process: one that was forked from it gets its own, and so does a copy.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._others = ThreadPoolExecutor(max(1, count - 1))
+        self._process, self._others = 0, ThreadPoolExecutor(1)
 
     def each(self, work: Callable[[Any], Any], places: Iterable[Any]) -> list[Any]:
         """What `work` gives for each place, in order. Work has to release the GIL to gain from it."""
         places = list(places)
         count = min(self.count, len(places))
+        if count <= 1:
+            return [work(place) for place in places]
+        if self._process != os.getpid():
+            self._process, self._others = os.getpid(), ThreadPoolExecutor(self.count - 1)
 
         def share(thread: int) -> list[Any]:
             return [work(place) for place in places[thread::count]]
@@ -31,6 +38,9 @@ class Crew:
             wait(others)
         shares = [own, *(other.result() for other in others)]
         return [shares[n % count][n // count] for n in range(len(places))]
+
+    def __reduce__(self) -> tuple[Callable[[int], Crew], tuple[int]]:
+        return crew, (self.count,)
 
 
 @lru_cache

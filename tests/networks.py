@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from eqspike.config import Experiment, experiment
-from eqspike.engines import Engine, engine
-from eqspike.files import seal
-from eqspike.learner import Batch, Parameters
+from eqspike.data.batch import Batch
+from eqspike.experiments import changed, experiment
+from eqspike.learners.spiking import Spiking, SpikingExperiment
+from eqspike.model.parameters import Parameters
+from eqspike.runs.sealed import seal
 
 
-def network(hidden: tuple[int, ...], *changes: str) -> Experiment:
+def network(hidden: tuple[int, ...], *changes: str) -> Any:
     """An experiment in float64 with these hidden layers."""
     return experiment(changes=[f"network.hidden={list(hidden)}", "engine.precision=float64", *changes])
 
@@ -36,22 +38,21 @@ def samples(batch: int, pixels: int, classes: int, seed: int = 1) -> Batch:
     return Batch(images.astype(np.float32), rng.integers(0, classes, batch), np.arange(7, 7 + batch), epoch=3)
 
 
-def make(name: str, settings: Experiment, values: Parameters, **engine_settings) -> Engine:
-    """An engine by name."""
-    section = settings.engine.model_copy(update={"name": name, **engine_settings})
-    return engine(settings.model_copy(update={"engine": section}), values)
+def make(name: str, settings: SpikingExperiment, values: Parameters, **engine_settings: Any) -> Spiking:
+    """A spiking network in an engine by name."""
+    return Spiking(changed(settings, engine={"name": name, **engine_settings}), values)
 
 
 def slope(function: Callable[[], float], vector: np.ndarray, step: float = 1e-5) -> np.ndarray:
     """Central finite differences; `vector` is changed in place and put back."""
-    found = np.empty_like(vector)
+    slopes = np.empty_like(vector)
     for n, value in enumerate(vector):
         vector[n] = value + step
         above = function()
         vector[n] = value - step
-        found[n] = (above - function()) / (2 * step)
+        slopes[n] = (above - function()) / (2 * step)
         vector[n] = value
-    return found
+    return slopes
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

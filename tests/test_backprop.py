@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from eqspike.errors import EqspikeError
-from eqspike.learner import Batch, Parameters
-from eqspike.rate import Backprop, Hopfield
-from eqspike.rate.backprop import softmax
+from eqspike.data.batch import Batch
+from eqspike.model.parameters import Parameters
+from eqspike.learners.backprop import Backprop
+from eqspike.learners.hopfield import Hopfield
+from eqspike.learners.backprop import softmax
 
 COSTS = ["squared-error", "cross-entropy"]
 HIDDEN = [(), (6,), (6, 5), (6, 5, 4)]

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from eqspike import comparison, datasets, energy, experiment
+from eqspike import comparison, energy, experiment
+from eqspike.data import load
 from eqspike.errors import EqspikeError
-from eqspike.runs import train_run
+from eqspike.runs.run import train_run
 
 SMALL = ["training.epochs=2", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    data = datasets.load("digits").limited(40, 30)
+    data = load("digits").limited(40, 30)
     found = []
     for name, changes in (("spikes", []), ("rates", ["learner=hopfield", "phases.nudged=5.0"])):
         path = tmp_path_factory.mktemp(name) / "run.h5"
@@ -44,7 +45,7 @@ def test_runs_of_one_name_are_told_apart(runs):
 
 def test_what_can_not_be_compared(runs):
     found = comparison.named(runs)
-    with pytest.raises(EqspikeError, match="loihi .* can not do what rates, seed 0 does"):
+    with pytest.raises(EqspikeError, match="loihi .* cannot do what rates, seed 0 does"):
         comparison.figure(found, "loihi")
     with pytest.raises(EqspikeError, match="no table knows it"):
         comparison.figure(found, "abacus")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eqspike.config import Experiment, experiment, validated
+from eqspike.experiments import Experiment, experiment, validated
 from eqspike.errors import EqspikeError
 
 MODELS = sorted((Path(__file__).parents[1] / "models").glob("*.toml"))
@@ -74,12 +74,12 @@ def test_changes_are_applied_in_order_over_the_file(tmp_path):
 def test_broken_file(tmp_path, text):
     file = tmp_path / "model.toml"
     file.write_text(text)
-    with pytest.raises(EqspikeError, match="model.toml: can not read this experiment"):
+    with pytest.raises(EqspikeError, match="model.toml: cannot read this experiment"):
         experiment(file)
 
 
 def test_missing_file():
-    with pytest.raises(EqspikeError, match="nowhere.toml: can not read this experiment: No such file"):
+    with pytest.raises(EqspikeError, match="nowhere.toml: cannot read this experiment: No such file"):
         experiment("nowhere.toml")
 
 

@@ -7,7 +7,7 @@ import pytest
 from networks import network
 
 from eqspike.encoding import initial_potentials, rasters
-from eqspike.learner import Batch
+from eqspike.data.batch import Batch
 from eqspike.randomness import generator, stream, word
 
 

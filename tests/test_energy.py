@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eqspike import datasets, energy
-from eqspike.config import experiment
-from eqspike.energy import Device, Work
+from eqspike import energy
+from eqspike.experiments import experiment
+from eqspike.data import load
+from eqspike.cost.energy import Device, Work
 from eqspike.errors import EqspikeError
-from eqspike.runs import train_run
+from eqspike.runs.run import train_run
 
 SETTINGS = ["training.epochs=1", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
 RATES = ["learner=hopfield", "phases.nudged=5.0", *SETTINGS]
@@ -17,7 +18,7 @@ RATES = ["learner=hopfield", "phases.nudged=5.0", *SETTINGS]
 
 def trained(directory, *changes):
     settings = experiment(changes=list(changes))
-    data = datasets.load("digits").limited(40, 30)
+    data = load("digits").limited(40, 30)
     return train_run(settings, data, directory / "run.h5")
 
 
@@ -74,7 +75,7 @@ def test_works_of_rates(rates):
 
 def test_zero_weights_are_no_effective_work(spiking, tmp_path):
     settings = experiment(changes=SETTINGS)
-    data = datasets.load("digits").limited(40, 30)
+    data = load("digits").limited(40, 30)
     run = train_run(settings, data, tmp_path / "run.h5")
     run.parameters.weights[0][::2] = 0
     assert energy.neurobench(run)["ConnectionSparsity"] == pytest.approx(32 * 12 / (64 * 12 + 12 * 10))
@@ -104,7 +105,7 @@ def test_a_device_of_ones_own(spiking, tmp_path):
         ("[[table]]\nname = 'x'", "source"),
         ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = -1.0}", "greater than or equal to 0"),
         ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = nan}", "finite"),
-        ("[[table", "can not read"),
+        ("[[table", "cannot read"),
     ],
 )
 def test_a_broken_table_of_devices(tmp_path, text, message):

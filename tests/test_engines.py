@@ -9,7 +9,7 @@ from networks import make, network, parameters, samples
 from eqspike.engines.base import fan_out
 from eqspike.engines.brian2 import Brian2Engine
 from eqspike.errors import EqspikeError
-from eqspike.learner import Batch
+from eqspike.data.batch import Batch
 from eqspike.phases import free_phase, schedule
 
 

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from networks import spoil
 
-from eqspike import datasets, exports, load_weights, records
-from eqspike.config import experiment
+from eqspike import exports, load_weights, records
+from eqspike.experiments import experiment
+from eqspike.data import load
 from eqspike.errors import EqspikeError
-from eqspike.runs import train_run
+from eqspike.runs.run import train_run
 
 SETTINGS = ["training.epochs=1", "network.hidden=[12, 9]", "data.limit_train=40", "data.limit_test=30"]
 
 
 @pytest.fixture(scope="module")
 def data():
-    return datasets.load("digits").limited(40, 30)
+    return load("digits").limited(40, 30)
 
 
 @pytest.fixture(scope="module")

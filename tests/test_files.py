@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from networks import spoil
 
-from eqspike import datasets, experiment, load_weights, records
+from eqspike import experiment, load_weights, records
+from eqspike.data import load
 from eqspike.errors import EqspikeError
 from eqspike.files import write_whole
-from eqspike.runs import train_run
+from eqspike.runs.run import train_run
 
 SEEDS = Path(__file__).parent / "seeds/run"  # inputs that once broke something, or nearly
 
@@ -25,7 +26,7 @@ SEEDS = Path(__file__).parent / "seeds/run"  # inputs that once broke something,
 def run_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "run.h5"
     small = experiment(changes=["network.hidden=[6]", "training.epochs=1", "data.limit_train=40", "data.limit_test=20"])
-    train_run(small, datasets.load("digits").limited(40, 20), path)
+    train_run(small, load("digits").limited(40, 20), path)
     return path
 
 

@@ -1,12 +1,13 @@
-"""The monitor names what is wrong, once, and stops what can not recover."""
+"""The monitor names what is wrong, once, and stops what cannot recover."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from eqspike.health import WINDOW, Monitor, TrainingStopped
-from eqspike.learner import Outcome, Parameters
+from eqspike.learning.health import WINDOW, Monitor, TrainingStopped
+from eqspike.learning.learner import Outcome
+from eqspike.model.parameters import Parameters
 
 
 @pytest.fixture

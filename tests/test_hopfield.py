@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from networks import cosine, slope
 
 from eqspike.errors import EqspikeError
-from eqspike.learner import Batch, Parameters
+from eqspike.data.batch import Batch
+from eqspike.model.parameters import Parameters
 from eqspike.rate import Hopfield, hopfield
 
 HIDDEN = [(5,), (5, 4), (5, 4, 4)]

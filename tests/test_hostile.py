@@ -1,280 +1,30 @@
 """Broken and hostile input: one line, exit code 2, bounded memory, nothing written where it should not be.
 
-What test_datasets.py, test_config.py and test_cli.py prove is not repeated. tests/seeds/ has the inputs with which
-every fuzz test begins; what a fuzz test finds becomes a file there. HDF5 files: test_records.py.
+What test_config.py and test_cli.py prove is not repeated. tests/seeds/ has the inputs with which every fuzz test begins;
+what a fuzz test finds becomes a file there. Data: test_data_files.py, test_data_download.py, test_data_own_hostile.py.
+Run files: test_records.py.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
-import signal
-import ssl
-import subprocess
 import sys
-import threading
 import tomllib
-import tracemalloc
 import warnings
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from test_datasets import NAME, Server, expect_small, idx, server, small, write  # noqa: F401, fixtures among them
+from refusals import LONGEST, MEGABYTE, SEEDS, memory, refusal, seeded
 
-from eqspike import build, datasets, train
+from eqspike import build, train
 from eqspike.cli import main
 from eqspike.cli.terminal import make_directory
 from eqspike.config import MOST_STEPS, Experiment, experiment, validated
-from eqspike.errors import EqspikeError
-
-SEEDS = Path(__file__).parent / "seeds"
-MEGABYTE = 2**20
-LONGEST = 2000  # characters of an error about a setting
-
-
-def seeded(kind: str):
-    """Begin a fuzz test with the files of tests/seeds/`kind`."""
-
-    def decorate(test):
-        for path in sorted((SEEDS / kind).iterdir()):
-            test = example(path.read_bytes())(test)
-        return test
-
-    return decorate
-
-
-def refusal(call, *arguments, longest: int = LONGEST) -> str | None:
-    """The one line with which `call` refuses; None if it does not. Any other exception is a fault."""
-    try:
-        call(*arguments)
-    except EqspikeError as error:
-        message = str(error)
-        assert message.isprintable() and 10 < len(message) < longest
-        return message
-    return None
-
-
-def memory(call, *arguments) -> int:
-    """Bytes that `call` held at most, whether it refused or not."""
-    tracemalloc.start()
-    try:
-        refusal(call, *arguments)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-# idx files
-
-LABELS = (SEEDS / "idx/good").read_bytes()
-EXPECTED = datasets.IdxFile("labels", (30,), hashlib.sha256(LABELS).hexdigest())
-
-
-def header(magic: int, *shape: int) -> bytes:
-    return magic.to_bytes(4, "big") + b"".join(n.to_bytes(4, "big") for n in shape)
-
-
-DAMAGE = {
-    "another type": lambda good: b"\0\0\x0d\x03" + good[4:],
-    "no images": lambda good: header(0x803, 0, 4, 4),
-    "zero height": lambda good: header(0x803, 8, 0, 4) + good[16:],
-    "2^96 bytes announced": lambda good: header(0x803, *[2**32 - 1] * 3) + good[16:],
-    "negative to a signed reader": lambda good: header(0x803, 2**31, 4, 4) + good[16:],
-    "one image less": lambda good: header(0x803, 7, 4, 4) + good[16:-16],
-    "one image more": lambda good: header(0x803, 9, 4, 4) + good[16:] + bytes(16),
-    "header alone": lambda good: good[:16],
-    "half a header": lambda good: good[:7],
-}
-
-
-@pytest.mark.parametrize("zipped", [True, False], ids=["gz", "plain"])
-@pytest.mark.parametrize("spoil", DAMAGE.values(), ids=DAMAGE)
-def test_idx_that_is_not_what_it_should_be(expect_small, tmp_path, spoil, zipped):  # noqa: F811
-    write(tmp_path, expect_small | {NAME: spoil(expect_small[NAME])}, zipped)
-    assert f"{NAME}{'.gz' if zipped else ''}: is not MNIST's" in refusal(datasets.load, "mnist", tmp_path)
-
-
-def test_label_above_9_and_counts_that_differ(expect_small, tmp_path):  # noqa: F811
-    for labels in (np.array([*range(1, 8), 10]), np.arange(7)):
-        write(tmp_path, expect_small | {"t10k-labels-idx1-ubyte": idx(labels)}, zipped=False)
-        assert "is not MNIST's t10k-labels" in refusal(datasets.load, "mnist", tmp_path)
-
-
-@pytest.mark.parametrize("cut", range(0, 60, 5))
-def test_gzip_cut_anywhere(tmp_path, cut):
-    path = tmp_path / "labels.gz"
-    content = gzip.compress(LABELS)
-    path.write_bytes(content[: min(cut, len(content) - 1)])
-    assert "labels.gz: is " in refusal(datasets._read, path, EXPECTED)
-
-
-def test_gzip_bomb_is_read_no_further_than_the_expected_size(tmp_path):
-    path = tmp_path / "labels.gz"
-    path.write_bytes(gzip.compress(bytes(10**7)) * 1000)  # 10 MB that are 10 GB
-    assert "holds more than 38 bytes" in refusal(datasets._read, path, EXPECTED)
-    assert memory(datasets._read, path, EXPECTED) < MEGABYTE
-
-
-@seeded("idx")
-@given(
-    st.builds(
-        lambda at, replaced, inserted, zipped, cut: (
-            gzip.compress if zipped else bytes
-        )(LABELS[:at] + inserted + LABELS[at + replaced :])[: cut or None],
-        st.integers(0, len(LABELS)),
-        st.integers(0, 8),
-        st.binary(max_size=8),
-        st.booleans(),
-        st.integers(-30, 0),
-    )
-)
-def test_idx_reader_returns_what_is_expected_or_refuses(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "fuzzed"
-    path.write_bytes(content)
-    if refusal(datasets._read, path, EXPECTED) is None:
-        assert datasets._read(path, EXPECTED).tobytes() == LABELS[8:]
-
-
-# downloads
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tls") / "loopback.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
-    try:
-        subprocess.run(
-            [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", f"{path}.crt"],
-            check=True,
-            capture_output=True,
-        )
-    except FileNotFoundError:
-        pytest.skip("needs openssl to make a certificate")
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
-
-
-@pytest.fixture
-def secure(server, certificate, monkeypatch):  # noqa: F811
-    """A mirror that speaks https, and is trusted; `server` stays there as what it could redirect to."""
-    secure = Server()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    secure.http.socket = context.wrap_socket(secure.http.socket, server_side=True)
-    secure.address = secure.address.replace("http:", "https:")
-    secure.answers |= server.answers
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    monkeypatch.setattr(datasets, "MIRRORS", (f"{secure.address}/one",))
-    yield secure
-    secure.http.shutdown()
-    secure.http.server_close()
-
-
-def redirect(target: str, body: bytes = b"", times: int = 1):
-    def answer(handler):
-        handler.send_response(302)
-        handler.send_header("Location", target)
-        handler.end_headers()
-        for _ in range(times):
-            handler.wfile.write(body)
-
-    return answer
-
-
-@pytest.mark.parametrize("by_way_of_https", [False, True])
-def test_redirect_from_https_to_http_is_refused(secure, server, by_way_of_https):  # noqa: F811
-    path = f"/one/{NAME}.gz"
-    secure.answers[path] = [redirect(f"{server.address}{path}")]
-    if by_way_of_https:
-        secure.answers |= {"/away": secure.answers[path], path: [redirect("/away")]}
-    message = refusal(datasets.load, "mnist")
-    assert f"redirects from https to {server.address}" in message
-    assert server.asked == [] and not Path("data", f"{NAME}.gz").exists()
-
-
-def test_redirect_within_https_is_followed(secure):
-    path = f"/one/{NAME}.gz"
-    secure.answers |= {"/elsewhere": secure.answers[path], path: [redirect("/elsewhere")]}
-    assert len(datasets.load("mnist").test) == 8
-
-
-def test_unknown_certificate_is_refused(secure, server, monkeypatch):  # noqa: F811
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    assert "certificate" in refusal(datasets.load, "mnist").lower() and secure.asked == []
-
-
-def test_redirects_that_go_round(server):  # noqa: F811
-    for path in server.answers:
-        server.answers[path] = [redirect(path)]
-    assert "redirects" in refusal(datasets.load, "mnist", longest=4000) and os.listdir() == []
-
-
-def test_body_of_a_redirect_is_not_read(server):  # noqa: F811
-    path, hung_up = f"/one/{NAME}.gz", threading.Event()
-
-    def answer(handler):
-        try:
-            redirect("/good", bytes(MEGABYTE), times=100)(handler)
-        except ConnectionError:
-            hung_up.set()
-
-    server.answers |= {"/good": server.answers[path], path: [answer]}
-    assert len(datasets.load("mnist").test) == 8
-    assert hung_up.wait(20), "all 100 MB were read"
-
-
-def test_hostile_headers(server):  # noqa: F811
-    def answer(length: str):
-        def send(handler):
-            handler.send_response(200, "\x1b[31mred")
-            handler.send_header("Content-Length", length)
-            handler.end_headers()
-            handler.wfile.write(b"\x1f\x8b")
-
-        return send
-
-    for length in ("many", "-1", "9" * 5000):
-        for path in server.answers:
-            server.answers[path] = [answer(length)]
-        assert refusal(datasets.load, "mnist", longest=12000) and os.listdir() == []
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_download_starts_again_and_leaves_no_half_file(server, small, how):  # noqa: F811
-    path, half, release = f"/one/{NAME}.gz", threading.Event(), threading.Event()
-    content = server.answers[path][0]
-
-    def stall(handler):
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content[: len(content) // 2])
-        half.set()
-        release.wait(60)
-
-    server.answers[path] = [stall, content]
-    script = "\n".join(
-        ("from eqspike import datasets", f"datasets.MIRRORS = {datasets.MIRRORS!r}")
-        + (f"datasets.MNIST = {small[1]!r}".replace("IdxFile", "datasets.IdxFile"), "datasets.load('mnist')")
-    )
-    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
-        assert half.wait(60)
-        process.send_signal(how)
-        process.wait(60)
-    release.set()
-    names = [name for name in os.listdir("data") if not name.startswith(".")]
-    assert names and f"{NAME}.gz" not in names  # the other files had come, and are whole
-    if how == signal.SIGINT:
-        assert sorted(names) == sorted(os.listdir("data")), "something was left behind"
-    assert len(datasets.load("mnist").test) == 8
-    assert Path("data", f"{NAME}.gz").read_bytes() == content and server.asked.count(path) == 2
-
+from eqspike.data import datasets, load
 
 # settings
 
@@ -321,7 +71,7 @@ def test_every_setting_is_walked():
 def test_hostile_value_is_refused_in_one_line_or_trains(setting):
     """Whatever passes validation has to build and train: three samples, one batch, no NumPy warning on the screen."""
     section = setting.split(".")[0]
-    data = datasets.load("digits").limited(3, 3)
+    data = load("digits").limited(3, 3)
     refused = 0
     for text in HOSTILE.values():
         changes = ["training.epochs=1", f"learner={LEARNERS.get(section, 'spiking')}", f"{setting}={text}"]
@@ -331,8 +81,8 @@ def test_hostile_value_is_refused_in_one_line_or_trains(setting):
             refused += 1
             continue
         accepted = experiment(None, changes)
-        if accepted.data.name not in datasets.LOADERS:
-            assert "there is no such data set" in refusal(datasets.load, accepted.data.name)
+        if accepted.data.name not in datasets:
+            assert refusal(load, accepted.data.name)
             continue
         if accepted.training.epochs > 1 or setting in ("name", "description"):  # nothing to train with them
             continue
@@ -422,17 +172,14 @@ def test_any_table_is_taken_or_refused(setting, value):
 
 def test_path_with_nul(tmp_path):
     """Nobody can type one, but a program may hand it to the library."""
-    for call in (experiment, lambda path: datasets.load("mnist", path), lambda path: make_directory(Path(path))):
+    for call in (experiment, lambda path: load("mnist", path), lambda path: make_directory(Path(path))):
         assert refusal(call, f"{tmp_path}/a\0b")
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_without_end_is_not_read_to_it(tmp_path):
+def test_a_file_without_end_is_not_read_to_it():
     assert "more than 100,000 bytes" in refusal(experiment, "/dev/zero")
     assert memory(experiment, "/dev/zero") < MEGABYTE
-    link = tmp_path / "train-labels-idx1-ubyte"
-    link.symlink_to("/dev/zero")
-    assert "is not MNIST's" in refusal(datasets._read, link, EXPECTED)
 
 
 # the command line
@@ -542,5 +289,4 @@ def test_options_are_checked_like_settings(capsys, monkeypatch, empty):
 
 def test_seeds_are_what_they_say():
     """Guard against seeds that a line-ending filter or an editor has changed."""
-    assert datasets._read(SEEDS / "idx/good.gz", EXPECTED).tolist() == [n % 10 for n in range(30)]
     assert tomllib.loads((SEEDS / "toml/good.toml").read_text())["training"] == {"epochs": 2}

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eqspike import build, datasets, experiment, exports, train
+from eqspike import build, experiment, exports, train
+from eqspike.data import load
 from eqspike.encoding import rasters
-from eqspike.training import make_batch
+from eqspike.learning.loop import make_batch
 
 SAMPLES, AGREE = 100, 0.95
 
@@ -22,7 +23,7 @@ torch = pytest.importorskip("torch")
 @pytest.fixture(scope="module")
 def trained():
     """Weights, the spikes of test digits in the readers' step, and our own decisions."""
-    settings, data = experiment(changes=["training.epochs=4"]), datasets.load("digits")
+    settings, data = experiment(changes=["training.epochs=4"]), load("digits")
     network = build(settings, data)
     train(network, data, settings)
     fine = experiment(changes=["phases.dt=0.1"])  # the same network in steps of exports.NIR_DT

@@ -7,7 +7,8 @@ import pytest
 from networks import make, network
 from scipy.integrate import solve_ivp
 
-from eqspike.learner import Batch, Parameters
+from eqspike.data.batch import Batch
+from eqspike.model.parameters import Parameters
 from eqspike.neuron import propagator, rate
 from eqspike.phases import free_phase
 

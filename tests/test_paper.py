@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from eqspike import build, datasets, experiment, paper, schedule
-from eqspike.training import make_batch
+from eqspike import build, experiment, paper, schedule
+from eqspike.data import load
+from eqspike.learning.loop import make_batch
 
 
 @pytest.fixture(scope="module")
 def network():
     settings = experiment(changes=["network.hidden=[20]", "engine.precision=float64"])
-    data = datasets.load("digits")
+    data = load("digits")
     return settings, data, build(settings, data)
 
 

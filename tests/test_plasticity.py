@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from networks import cosine, make, network, parameters, slope
 
-from eqspike.learner import Batch
+from eqspike.data.batch import Batch
 from eqspike.phases import free_phase, schedule
 from eqspike.plasticity import beta_difference
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from eqspike import datasets, plots, records
-from eqspike.config import experiment
+from eqspike import plots, records
+from eqspike.experiments import experiment
+from eqspike.data import load
 from eqspike.learners import build
 from eqspike.training import Evaluation, Hooks, make_batch, train
 
@@ -23,7 +24,7 @@ KINDS = {
 
 def present(*changes: str) -> plots.Shown:
     settings = experiment(changes=["network.hidden=[30]", "training.epochs=2", *changes])
-    data = datasets.load("digits").limited(100, 50)
+    data = load("digits").limited(100, 50)
     learner = build(settings, data)
     run = records.Run(settings, learner.parameters, learner.phases, records.describe(data))
 

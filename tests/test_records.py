@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from networks import spoil
 
-from eqspike import datasets, records
-from eqspike.config import experiment
+from eqspike import records
+from eqspike.experiments import experiment
+from eqspike.data import load
 from eqspike.engines import engine
 from eqspike.errors import EqspikeError
-from eqspike.training import Hooks, initial_parameters, train
+from eqspike.learning.loop import Hooks, initial_parameters, train
 
 
 @pytest.fixture(scope="module")
 def run():
     settings = experiment(changes=["training.epochs=2", "network.hidden=[9,7]"])
-    data = datasets.load("digits").limited(60, 40)
+    data = load("digits").limited(60, 40)
     learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
     found = records.Run(settings, learner.parameters, learner.phases, records.describe(data), status=records.FINISHED)
 
@@ -66,7 +67,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monk
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, step, no_space)
-            with pytest.raises(EqspikeError, match="run.h5: can not write this file: No space left on device"):
+            with pytest.raises(EqspikeError, match="run.h5: cannot write this file: No space left on device"):
                 records.save(run, tmp_path / "run.h5")
         assert (tmp_path / "run.h5").read_bytes() == before
         assert os.listdir(tmp_path) == ["run.h5"]
@@ -79,7 +80,7 @@ def test_a_missing_directory_is_made(run, tmp_path):
 
 def test_no_directory_can_be_made_below_a_file(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EqspikeError, match="run.h5: can not write this file: .*/file is no directory"):
+    with pytest.raises(EqspikeError, match="run.h5: cannot write this file: .*/file is no directory"):
         records.save(run, tmp_path / "file" / "run.h5")
 
 

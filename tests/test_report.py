@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
-from eqspike import build, datasets, experiment, records, report
+from eqspike import build, experiment, records, report
+from eqspike.data import load
 from eqspike.errors import EqspikeError
-from eqspike.runs import train_run
+from eqspike.runs.run import train_run
 
 SMALL = ["training.epochs=2", "network.hidden=[12]", "data.limit_train=200", "data.limit_test=60"]
 LEARNERS = {
@@ -26,7 +27,7 @@ DRAWN = {
 @pytest.fixture(scope="module", params=LEARNERS)
 def page(request, tmp_path_factory):
     settings = experiment(changes=[*LEARNERS[request.param], *SMALL])
-    data = datasets.load("digits").limited(200, 60)
+    data = load("digits").limited(200, 60)
     path = tmp_path_factory.mktemp(request.param) / "report.html"
     run = train_run(settings, data, path.with_name("run.h5"))
     path.write_text(report.page(run, data, build(settings, data, run.parameters)), encoding="utf-8")
@@ -91,14 +92,14 @@ def test_the_command_trains_the_same_run_again(page):
 
 def test_settings_are_escaped(tmp_path):
     settings = experiment(changes=[*SMALL, "description='<script>alert(1)</script>'"])
-    data = datasets.load("digits").limited(200, 60)
+    data = load("digits").limited(200, 60)
     run = train_run(settings, data, tmp_path / "run.h5")
     assert "<script>alert(1)" not in report.page(run, data, build(settings, data, run.parameters))
 
 
 def test_nothing_to_report(tmp_path):
     settings = experiment(changes=SMALL)
-    data = datasets.load("digits").limited(200, 60)
+    data = load("digits").limited(200, 60)
     network = build(settings, data)
     run = records.Run(settings, network.parameters, network.phases, records.describe(data))
     with pytest.raises(EqspikeError, match="no finished epoch to report"):

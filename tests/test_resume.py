@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eqspike import datasets, experiment, files, records
+from eqspike import experiment, files, records
+from eqspike.data import load
 from eqspike.errors import EqspikeError, Interrupted
-from eqspike.health import TrainingStopped
-from eqspike.runs import Every, train_run
-from eqspike.training import Hooks
+from eqspike.learning.health import TrainingStopped
+from eqspike.runs.run import Every, train_run
+from eqspike.learning.loop import Hooks
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["network.hidden=[12]", "training.epochs=3", "training.learning_rates=[0.01]"]
@@ -40,7 +41,7 @@ ALWAYS = Every(minutes=0)
 
 def settings_and_data(name: str = "fast", *changes: str):
     settings = experiment(changes=["data.limit_train=120", "data.limit_test=30", *SMALL, *LEARNERS[name], *changes])
-    return settings, datasets.load("digits").limited(settings.data.limit_train, settings.data.limit_test)
+    return settings, load("digits").limited(settings.data.limit_train, settings.data.limit_test)
 
 
 def digest(path: Path) -> str:
@@ -100,7 +101,7 @@ def finished(tmp_path_factory):
 )
 def test_other_settings_are_refused(finished, changes, message):
     before = finished[1].read_bytes()
-    with pytest.raises(EqspikeError, match=f"can not go on with this run: .*{message}"):
+    with pytest.raises(EqspikeError, match=f"cannot go on with this run: .*{message}"):
         train_run(*settings_and_data("fast", *changes), finished[1], resume=True)
     assert finished[1].read_bytes() == before
 
@@ -216,7 +217,7 @@ def test_a_failed_checkpoint_leaves_the_one_before(finished, tmp_path, monkeypat
         return real(*arguments, **options)
 
     monkeypatch.setattr(owner, step, failing)
-    with pytest.raises(EqspikeError, match=f"run.h5: can not write this file: {os.strerror(code)}"):
+    with pytest.raises(EqspikeError, match=f"run.h5: cannot write this file: {os.strerror(code)}"):
         train_run(settings, data, tmp_path / "run.h5", resume=True, every=ALWAYS)
     monkeypatch.undo()
     assert os.listdir(tmp_path) == ["run.h5"]
@@ -235,14 +236,14 @@ def test_a_full_disk(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
     done = subprocess.run(command, cwd=tmp_path, preexec_fn=small_files, capture_output=True, text=True)
-    assert done.returncode == 2 and "can not write this file" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "cannot write this file" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists() or os.listdir(tmp_path / "run") == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_is_read_only(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(EqspikeError, match="can not"):
+    with pytest.raises(EqspikeError, match="cannot"):
         train_run(*settings_and_data(), tmp_path / "run" / "run.h5")
 
 
@@ -253,7 +254,7 @@ def test_targets_that_are_links_or_directories(finished, tmp_path):
         records.save(finished[0], tmp_path / "run.h5")
     assert (tmp_path / "aim").read_text() == "of somebody else"
     (tmp_path / "other.h5").mkdir()
-    with pytest.raises(EqspikeError, match="other.h5: can not write this file: Is a directory"):
+    with pytest.raises(EqspikeError, match="other.h5: cannot write this file: Is a directory"):
         records.save(finished[0], tmp_path / "other.h5")
     assert sorted(os.listdir(tmp_path)) == ["aim", "other.h5", "run.h5"]
 

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from eqspike import plots, records, sweeps
 from eqspike.cli import sweeping
 from eqspike.errors import EqspikeError
-from eqspike.sweeps import plan, read_sweep, rows, run_sweep
+from eqspike.runs.protocol import plan, read_sweep, rows
+from eqspike.runs.sweep import run_sweep
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'settings = ["training.epochs=2", "data.limit_train=60", "data.limit_test=40", "network.hidden=[12]"]'
@@ -197,7 +198,7 @@ def test_no_scheduler(tmp_path):
         (GRID + '[[drawings]]\nx = "epoch"\ny = "speed"', "drawings.y = 'speed' is none of test_accuracy"),
         (GRID.replace("small", "../small"), "name"),
         (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
-        ("name = ", "can not read this protocol"),
+        ("name = ", "cannot read this protocol"),
         ('name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}', "no log range"),
     ],
 )

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eqspike import datasets, experiment
+from eqspike import experiment
+from eqspike.data import load
 from eqspike.errors import EqspikeError
-from eqspike.runs import train_run
-from eqspike.tensorboard import TensorBoard, receptive_fields
+from eqspike.runs.run import train_run
+from eqspike.view.tensorboard import TensorBoard, receptive_fields
 
 
 def test_tensorboard_reads_a_run(tmp_path):
     settings = experiment(
         changes=["training.epochs=2", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
     )
-    data = datasets.load("digits").limited(40, 30)
+    data = load("digits").limited(40, 30)
     with TensorBoard(tmp_path / "board") as board:
         run = train_run(settings, data, tmp_path / "run.h5", observe=board)
     events = EventAccumulator(str(tmp_path / "board"), size_guidance={"histograms": 0, "images": 0})
@@ -31,7 +32,7 @@ def test_tensorboard_reads_a_run(tmp_path):
 
 def test_receptive_fields_keep_their_sign(tmp_path):
     settings = experiment(changes=["training.epochs=1", "network.hidden=[4]", "data.limit_train=20", "data.limit_test=20"])
-    run = train_run(settings, datasets.load("digits").limited(20, 20), tmp_path / "run.h5")
+    run = train_run(settings, load("digits").limited(20, 20), tmp_path / "run.h5")
     run.parameters.weights[0][:] = 0
     run.parameters.weights[0][0, 0], run.parameters.weights[0][0, 3] = 1, -1
     red, green, blue = receptive_fields(run)
@@ -43,5 +44,5 @@ def test_receptive_fields_keep_their_sign(tmp_path):
 
 def test_a_directory_that_can_not_be(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EqspikeError, match="file: can not write for TensorBoard"):
+    with pytest.raises(EqspikeError, match="file: cannot write for TensorBoard"):
         TensorBoard(tmp_path / "file")

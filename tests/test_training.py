@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 from networks import network
 
-from eqspike import datasets
-from eqspike.config import experiment
+from eqspike.experiments import experiment
+from eqspike.data import load
 from eqspike.engines import engine
-from eqspike.health import TrainingStopped
-from eqspike.learner import Batch, Parameters
-from eqspike.training import Hooks, descend, evaluate, initial_parameters, train
+from eqspike.learning.health import TrainingStopped
+from eqspike.data.batch import Batch
+from eqspike.model.parameters import Parameters
+from eqspike.learning.loop import Hooks, descend, evaluate, initial_parameters, train
 
 ROOT = Path(__file__).parents[1]
 MNIST = ROOT.parent / "shared/data/mnist"
 
 
 def digits(train_samples=None, test_samples=None):
-    return datasets.load("digits").limited(train_samples, test_samples)
+    return load("digits").limited(train_samples, test_samples)
 
 
 def run(settings, data):
@@ -81,7 +82,7 @@ def test_engines_train_to_the_same_weights():
 @pytest.mark.skipif(not MNIST.exists(), reason=f"full MNIST is not at {MNIST}")
 def test_engines_train_mnist_to_the_same_weights():
     """2,000 samples of MNIST, 784-300-10: about five minutes, nearly all of it Brian2's."""
-    data = datasets.load("mnist", MNIST).limited(2000, 100)
+    data = load("mnist", MNIST).limited(2000, 100)
     found = [
         run(
             experiment(
@@ -138,6 +139,6 @@ def test_metrics_and_hooks():
 
 
 def test_dead_output_stops_training():
-    """The failure a user can not guess: learning rates so high that the outputs fall silent for ever."""
+    """The failure a user cannot guess: learning rates so high that the outputs fall silent for ever."""
     with pytest.raises(TrainingStopped, match="the output layer is (stuck|silent).*lower training.learning_rates"):
         run(experiment(changes=["training.learning_rates=[0.3]"]), digits())

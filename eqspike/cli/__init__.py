@@ -1,41 +1,61 @@
-"""The command line. What a user can get wrong ends in one line on standard error and exit code 2."""
+"""The command line, one file a command. What a user can get wrong ends in one line on standard error and exit code 2."""
 
 from __future__ import annotations
 
+import importlib
 import io
+import pkgutil
 import sys
 from typing import NoReturn
 
 import click
 
 from ..errors import EqspikeError, Interrupted
-from .exporting import export
-from .looking import compare, models, plot, report, show
-from .measuring import energy
-from .sweeping import reproduce, sweep
-from .training import evaluate, train
 
 INTERRUPTED = 130
 RESUMABLE = 3  # interrupted, and where it stood is in the run file
+ORDER = ("train", "evaluate", "show", "plot", "report", "compare", "energy", "export", "models", "sweep", "reproduce")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="eqspike")
+class Commands(click.Group):
+    """A command is a module of this package that has a function of its name; it is imported when it is needed."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        command = getattr(importlib.import_module(f".{name}", __name__), name)
+        return command if isinstance(command, click.Command) else None
+
+
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        click.echo(f"eqspike {__version__}")
+        context.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def cli() -> None:
     """Train spiking networks by equilibrium propagation."""
 
 
-for command in (train, evaluate, show, plot, report, compare, energy, export, models, sweep, reproduce):
-    cli.add_command(command)
-
-
 def main() -> NoReturn:
     """Run the command line and exit."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file may hold bytes that are no text
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the name of a file may hold bytes that are not text
     try:
         code = cli(standalone_mode=False, prog_name="eqspike")
         sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message())
     except EqspikeError as error:

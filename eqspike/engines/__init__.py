@@ -1,21 +1,71 @@
-"""Two engines, one meaning: `brian2`, the reference, and `fast`, the event-driven kernels."""
+"""HOW a spiking network is simulated: an engine presents a batch through a schedule of phases; the rest follows.
+
+`brian2` is the reference, `fast` the event-driven compiled one. A leaf is a module, or a package, with an `Engine`.
+"""
 
 from __future__ import annotations
 
-from ..config import Experiment
-from ..learner import Parameters
-from .base import Engine, Presentation
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..data.batch import Batch
+from ..errors import EqspikeError
+from ..model.parameters import Parameters
+from ..model.recording import Recording
+from ..model.schedule import Phase
+from ..model.spiking import Model
+from ..registry import Registry
+from ..settings import Compute, Text
 
 
-def engine(experiment: Experiment, parameters: Parameters) -> Engine:
-    """The engine that the experiment names, with these parameters to start from."""
-    if experiment.engine.name == "brian2":
-        from .brian2 import Brian2Engine  # Brian2 takes seconds to import: only who asks for it pays
+class EngineSettings(Compute):
+    """How a spiking network is simulated."""
 
-        return Brian2Engine(experiment, parameters)
-    from .fast import FastEngine
-
-    return FastEngine(experiment, parameters)
+    name: Annotated[Text, Field(max_length=100)] = "fast"
+    codegen: Literal["numpy", "cython"] = "numpy"  # Brian2's code generation target
 
 
-__all__ = ["Engine", "Presentation", "engine"]
+@dataclass(frozen=True)
+class Presentation:
+    """What an engine returns. P phases of the schedule, layers with the input first."""
+
+    spikes: list[NDArray[np.int64]]  # per layer, the input first: of each neuron, summed over the batch [P, N_l]
+    readout: NDArray[np.int64]  # output spikes in the readout [B, N_out]
+    settled: NDArray  # output membranes at the end of the readout [B, N_out]
+    change: Parameters | None = None  # dW of the rule, summed over the batch; None if no phase has a sign
+    recording: Recording | None = None
+
+
+class NotANumber(EqspikeError):
+    """A neuron's state is no longer a number."""
+
+    def __init__(self, layer: str, variable: str, sample: int) -> None:
+        super().__init__(
+            f"{layer}: the variable {variable} is not a number any more (sample {sample}); look at the neuron's equations and"
+            " its method, or lower phases.dt"
+        )
+
+
+class Engine(ABC):
+    """Simulates a model."""
+
+    def __init__(self, model: Model, settings: EngineSettings) -> None:
+        self.model, self.settings = model, settings
+
+    @abstractmethod
+    def present(
+        self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
+    ) -> Presentation:
+        """Present a batch, which fits the network, through `phases`; the rule's change comes times `scale`.
+
+        Raises NotANumber if a state leaves the numbers.
+        """
+
+
+engines: Registry[type[Engine]] = Registry("engine", __name__)

@@ -1,0 +1,37 @@
+"""`show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from ._terminal import clean, command, print_counts, run_argument, screen_for
+
+
+@command
+@run_argument
+def show(run: Path) -> None:
+    """Print what RUN holds."""
+    from ..runs import records
+
+    record, screen = records.load(run), screen_for(False, False)
+    sizes = "-".join(map(str, record.parameters.sizes))
+    screen.print(f"[bold]{record.experiment.name}[/]  {sizes}, {clean(f'{record.status}, created {record.created}')}")
+    for title, part in (("dataset", record.dataset), ("versions", record.versions), *record.experiment.table().items()):
+        if isinstance(part, dict):
+            screen.print(f"{title:<11}{', '.join(f'{key}={clean(value)}' for key, value in part.items())}", soft_wrap=True)
+    table = Table("epoch", "train error", "test error", "samples/s", *record.layers, "||dW||/||W||")
+    for epoch in record.epochs:
+        table.add_row(
+            str(epoch.number),
+            f"{epoch.train_error:.2%}",
+            f"{epoch.test_error:.2%}",
+            f"{epoch.samples_per_second:,.0f}",
+            *(f"{rate:.3f}" for rate in epoch.rates),
+            " ".join(f"{change:.3f}" for change in epoch.weight_change),
+        )
+    screen.print(table)
+    screen.print("columns named after layers: mean rate in the free phase (spikes per dt_ref), or activity")
+    if record.evaluation is not None:
+        print_counts(record.evaluation.counts, record, screen)

@@ -1,0 +1,50 @@
+"""`sweep`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ._sweeping import QUICK, quick_option, run_protocol, scheduler_option, summary, workers_option
+from ._terminal import command, data_dir_option, json_option, quiet_option, save_figure, screen_for
+
+
+@command
+@click.argument("protocol", type=click.Path(path_type=Path))
+@workers_option
+@scheduler_option
+@quick_option
+@data_dir_option
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the sweep. Default: sweeps/NAME.")
+@json_option
+@quiet_option
+def sweep(
+    protocol: Path,
+    workers: int | None,
+    scheduler: str | None,
+    quick: bool,
+    data_dir: Path | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run PROTOCOL, a TOML file or the name of one in protocols/: many settings, several seeds each.
+
+    Started again, it does what is left.
+    """
+    from ..resources import resolve
+    from ..runs.protocol import read_sweep
+    from ..view import plots
+
+    screen = screen_for(as_json, quiet)
+    read = read_sweep(resolve("protocols", str(protocol)))
+    directory = out or Path("sweeps") / (read.name + (QUICK if quick else ""))
+    rows = run_protocol(read, directory, quick, data_dir, workers, scheduler, screen)
+    picture = None
+    if read.drawings:
+        picture = directory / f"{read.name}.png"
+        save_figure(plots.sweeps([(read, drawing, rows) for drawing in read.drawings]), picture, screen)
+    if as_json:
+        print(json.dumps(summary(read, rows, directory, picture)))

@@ -1,0 +1,95 @@
+"""Counts are measured; joules are estimates: counts times somebody's table of joules per operation.
+
+Counted by the learners for each sample and phase (`learning.work.Work` says what), the mean over the split here. Estimated, with
+the joules of a `Device`:
+
+    E = (synaptic events + weight updates) x J_event + MACs x J_MAC + neuron updates x J_update
+
+a weight update being an addition of a trace to a weight. `docs/energy.md` works an example by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import EqspikeError
+from ..experiments import learners
+from ..learning.work import Work
+from ..runs.records import Run
+from .devices import Table
+
+
+def works(run: Run) -> dict[str, tuple[Work, Work]]:
+    """Work of an inference and of a training sample: as it was done, and as other ways of doing it would be.
+
+    - "as measured": what the learner counted in the last epoch
+    - what the learner names as alternatives: "dense" (of spikes: the same steps of the same network, every synapse a
+      multiply-accumulate in every step) and "backprop" (a feed-forward network of the same layers)
+
+    Raises EqspikeError if the run has no finished epoch.
+    """
+    if not run.epochs:
+        raise EqspikeError("this run has no finished epoch to count")
+    last = run.epochs[-1]
+    measured = Work.counted(last.test_counts), Work.counted(last.train_counts)
+    return {"as measured": measured, **learners[run.experiment.learner].alternatives(run.experiment, run.parameters)}
+
+
+def neurobench(run: Run, effective_macs: float | None = None) -> dict[str, float | None]:
+    """NeuroBench's complexity metrics, for an inference (Yik et al., Nature Communications 16:1545, 2025).
+
+    - Effective_ACs: synaptic events through weights other than zero
+    - Effective_MACs: multiply-accumulates in which both factors are other than zero; none with spikes. For rates
+      it has to be counted (`effective_macs` of the learner): None until it is given
+    - Dense: all synapses in all steps
+    - ActivationSparsity: share of neuron updates without a spike, inputs apart; spiking only
+    - ConnectionSparsity: share of weights that are zero
+    - Footprint: bytes of the parameters and of the neurons' state
+    """
+    counts, parameters = run.epochs[-1].test_counts, run.parameters
+    spiking, ways = "spikes" in counts, works(run)
+    measured, vector = ways["as measured"][0], parameters.vector
+    states = learners[run.experiment.learner].state_size(run.experiment)
+    weights = np.concatenate([w.ravel() for w in parameters.weights])
+    return {
+        "Effective_ACs": measured.synaptic_events - float(np.sum(counts["zero_weight_events"])) if spiking else 0.0,
+        "Effective_MACs": 0.0 if spiking else effective_macs,
+        "Dense": ways["dense"][0].multiply_accumulates if "dense" in ways else measured.multiply_accumulates,
+        "ActivationSparsity": 1 - float(counts["spikes"][:, 1:].sum()) / measured.neuron_updates if spiking else None,
+        "ConnectionSparsity": float(np.mean(weights == 0)),
+        "Footprint": float(vector.nbytes + states * vector.itemsize * sum(parameters.sizes[1:])),
+    }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Joules of one device by one table, an inference and a training sample; None where it cannot do the work."""
+
+    device: str
+    table: str
+    joules: dict[str, tuple[float | None, float | None]]  # by the names of `works`
+
+
+def estimates(run: Run, tables: Sequence[Table], devices: Sequence[str] = ()) -> list[Estimate]:
+    """Estimates of these devices (all if none is named), devices of one name side by side.
+
+    Raises EqspikeError for a device that no table knows.
+    """
+    known = list(dict.fromkeys(name for table in tables for name in table.device))
+    for name in devices:
+        if name not in known:
+            raise EqspikeError(f"device {name}: no table knows it; there are {', '.join(known)}")
+    ways = works(run)
+    return [
+        Estimate(
+            name,
+            table.name,
+            {kind: (table.device[name].joules(a), table.device[name].joules(b)) for kind, (a, b) in ways.items()},
+        )
+        for name in devices or known
+        for table in tables
+        if name in table.device
+    ]

@@ -1,0 +1,108 @@
+"""How the fast engine keeps a coupling: its weights as the kernels read them, and how its dW is gathered.
+
+Every coupling can be kept as its list of synapses; kinds that have a faster way name it in `WAYS`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import prod
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ...model.couplings import Coupling
+from ...model.couplings.dense import Dense
+from ...threads import Crew
+from .deliver import address, list_geometry, listed, rows
+from .draw import GROUP
+from .drive import PATTERNS, TILE, drive_dense
+from .learn import gather_dense, gather_listed
+from .records import Source
+from .vectors import aligned, lanes
+
+BLOCKS = 2  # of rows of dW, so that there are tiles enough to share out
+
+
+def padded(number: int, multiple: int = GROUP) -> int:
+    """The next multiple."""
+    return -(-number // multiple) * multiple
+
+
+class Way(ABC):
+    """A coupling as the kernels see it. `up` and `down` are (address of a function of `deliver.py`, geometry)."""
+
+    up: tuple[np.uint64, NDArray[np.int64]]
+    down: tuple[np.uint64, NDArray[np.int64]]
+    drive = np.uint64(0)  # address of a function that finds what an input drives the layer above with, in all steps
+
+    def __init__(self, coupling: Coupling, dtype: DTypeLike) -> None:
+        self.coupling, self.dtype = coupling, np.dtype(dtype)
+
+    @abstractmethod
+    def prepare(self, weights: NDArray, input_: bool) -> tuple[NDArray, NDArray]:
+        """Weights as `up` and `down` read them; nothing goes down to the input. Views or buffers: valid until the next call."""
+
+    @abstractmethod
+    def gather(self, source: Source, change: NDArray, many: bool, crew: Crew) -> None:
+        """Write dW, flat, which `source` makes up."""
+
+
+class Listed(Way):
+    """Any coupling, synapse by synapse."""
+
+    def __init__(self, coupling: Coupling, dtype: DTypeLike) -> None:
+        super().__init__(coupling, dtype)
+        synapses, function = coupling.synapses(), address(listed, self.dtype)
+        self.up = function, list_geometry(synapses.pre, synapses.post, synapses.weight, coupling.pre)
+        self.down = function, list_geometry(synapses.post, synapses.pre, synapses.weight, coupling.post)
+        order = np.argsort(synapses.pre, kind="stable")
+        self._synapses = tuple(part[order] for part in (synapses.pre, synapses.post, synapses.weight))
+
+    def prepare(self, weights: NDArray, input_: bool) -> tuple[NDArray, NDArray]:
+        return weights, weights
+
+    def gather(self, source: Source, change: NDArray, many: bool, crew: Crew) -> None:
+        gather_listed(*self._synapses, self.dtype.type(self.coupling.scale), source, change)
+
+
+class Rows(Way):
+    """A dense coupling: rows of weights, and for the way down those of the transposed matrix."""
+
+    def __init__(self, coupling: Coupling, dtype: DTypeLike) -> None:
+        super().__init__(coupling, dtype)
+        pre, post = coupling.shape
+        function, vector = address(rows, self.dtype), lanes(self.dtype)
+        self.drive = address(drive_dense, self.dtype)
+        self.up = function, np.array([padded(post), padded(post) // vector])
+        self.down = function, np.array([padded(pre), padded(pre) // vector])
+        self._up: NDArray | None = None
+        self._down: NDArray | None = None
+
+    def prepare(self, weights: NDArray, input_: bool) -> tuple[NDArray, NDArray]:
+        if input_:
+            return weights, weights
+        pre, post = self.coupling.shape
+        if self._up is None or self._down is None:
+            self._up = aligned((pre, padded(post)), self.dtype)
+            self._down = aligned((post, padded(pre)), self.dtype)
+        self._up[:, :post] = weights
+        self._down[:, :pre] = weights.T
+        return self._up, self._down
+
+    def gather(self, source: Source, change: NDArray, many: bool, crew: Crew) -> None:
+        size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
+        tables = [aligned(size, self.dtype) for _ in range(crew.count)]
+
+        def gather(unit: int) -> None:
+            gather_dense(unit, crew.count, BLOCKS, many, source, tables[unit], change)
+
+        crew.each(gather, range(crew.count))
+
+
+WAYS: dict[type[Coupling], type[Way]] = {Dense: Rows}
+
+
+def way(coupling: Coupling, dtype: DTypeLike) -> Way:
+    """How a coupling is kept."""
+    return WAYS.get(type(coupling), Listed)(coupling, dtype)

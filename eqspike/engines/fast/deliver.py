@@ -1,0 +1,80 @@
+"""What the spikes of a layer do to a neighbouring one: one function for each way of keeping a coupling, called by address.
+
+    deliver(weights, geometry, spiking, count, kick, target)      target += kick * sum over the spiking neurons of their weights
+
+`rows`: `weights` has a row for each neuron, geometry = (numbers from row to row, vectors in a row).
+`listed`: any list of synapses; geometry has where each neuron's synapses begin, then a pair (neuron reached, place of
+the weight) for each synapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import cfunc, types
+from numpy.typing import DTypeLike, NDArray
+
+from .drive import TILE, drive_dense
+from .vectors import fma, lanes_of, load, spread, store
+
+
+def rows(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:
+    """Whole rows, four vectors at a time in registers."""
+    stride, vectors, lanes = geometry[0], geometry[1], lanes_of(target)
+    factor = spread(kick)
+    at = 0
+    for _ in range(vectors // TILE):
+        a, b = load(target, at), load(target, at + lanes)
+        c, d = load(target, at + 2 * lanes), load(target, at + 3 * lanes)
+        for n in range(count):
+            row = stride * spiking[n] + at
+            a = fma(factor, load(weights, row), a)
+            b = fma(factor, load(weights, row + lanes), b)
+            c = fma(factor, load(weights, row + 2 * lanes), c)
+            d = fma(factor, load(weights, row + 3 * lanes), d)
+        store(target, at, a)
+        store(target, at + lanes, b)
+        store(target, at + 2 * lanes, c)
+        store(target, at + 3 * lanes, d)
+        at += TILE * lanes
+    for _ in range(vectors % TILE):
+        a = load(target, at)
+        for n in range(count):
+            a = fma(factor, load(weights, stride * spiking[n] + at), a)
+        store(target, at, a)
+        at += lanes
+
+
+def listed(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:
+    """Synapse by synapse."""
+    for n in range(count):
+        for at in range(geometry[spiking[n]], geometry[spiking[n] + 1], 2):
+            target[geometry[at]] += kick * weights[geometry[at + 1]]
+
+
+def list_geometry(source: NDArray[np.int64], reached: NDArray[np.int64], weight: NDArray[np.int64], neurons: int) -> NDArray[np.int64]:
+    """Geometry of `listed` for the synapses of so many neurons."""
+    order = np.argsort(source, kind="stable")
+    ends = np.cumsum(np.bincount(source, minlength=neurons))
+    begin = neurons + 1 + 2 * np.concatenate([[0], ends])
+    return np.concatenate([begin, np.stack([reached[order], weight[order]], axis=1).ravel()]).astype(np.int64)
+
+
+@cache
+def address(function: Callable[..., None], dtype: DTypeLike) -> np.uint64:
+    """Address of one of these functions, or of `drive_dense`, compiled for a precision."""
+    number = types.float32 if np.dtype(dtype) == np.float32 else types.float64
+    p, integers, raster = types.CPointer(number), types.CPointer(types.int64), types.CPointer(types.uint16)
+    i = types.int64
+    if function is drive_dense:
+        signature = types.void(p, i, integers, i, raster, i, p, p, i)
+    else:
+        signature = types.void(p, integers, types.CPointer(types.int32), i, number, p)
+    _kept.append(cfunc(signature, cache=True, error_model="numpy")(function))  # type: ignore[call-arg]
+    return np.uint64(_kept[-1].address)
+
+
+_kept: list[Any] = []  # compiled code lives as long as its function object

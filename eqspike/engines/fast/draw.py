@@ -1,0 +1,105 @@
+"""The input spikes of a sample, as bits: by pixel for the rule, by step for the drive.
+
+Pixels that can spike are `lit`, in ascending order, and stand in groups of 16, padded with pixels that never do:
+
+    raster[group, step]        which of a group's pixels spike in a step, as 16 bits
+    words[group, w, pixel]     steps 64 w to 64 w + 63 in which a pixel spikes
+"""
+
+from __future__ import annotations
+
+from numba import uint64
+
+from ...randomness import GOLDEN
+from .vectors import call, clear, inlined, lowest_bit, mark, pointer, shifted, spiking
+
+GROUP = 16
+
+
+@inlined
+def receive(b, thread, layers, given, scratch, kept):
+    """The input spikes of a sample, and what the first layer receives of them; the number of pixels that spike."""
+    groups, steps = scratch.raster.shape[1], scratch.raster.shape[2]
+    raster, drive = shifted(pointer(scratch.raster), thread * groups * steps), scratch.drive[thread]
+    lit = shifted(pointer(kept.lit), b * kept.lit.shape[1])
+    words = shifted(pointer(kept.words), b * kept.words.shape[1] * kept.words.shape[2] * GROUP)
+    if len(given.probability):
+        count = draw(b, thread, steps, given, scratch, lit, raster, words, kept.words.shape[2])
+    elif len(given.raster):
+        count = pack(given.raster[b], lit, raster, words, kept.words.shape[2])
+    else:
+        count = 0
+    kept.count[b] = count
+    if count and layers.drive:
+        table = shifted(pointer(scratch.table), thread * scratch.table.shape[1])
+        size = (layers.up[0, 1], layers.neurons[0], lit, count, raster, steps, table, pointer(drive), drive.shape[1])
+        call(layers.drive, size)
+    elif count:
+        drive_listed(layers, lit, count, raster, steps, shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]), drive)
+    return count
+
+
+@inlined
+def draw(b, thread, steps, given, scratch, lit, raster, words, stride):
+    """Draw a sample's raster where its probability is not 0; the number of lit pixels."""
+    pixels, count, key = given.probability.shape[1], 0, given.keys[b, 0]
+    place = thread * scratch.base.shape[1]
+    base, thresholds = shifted(pointer(scratch.base), place), shifted(pointer(scratch.thresholds), place)
+    for pixel in range(pixels):
+        lit[count] = pixel
+        base[count] = key + (uint64(pixel) + uint64(1)) * GOLDEN
+        thresholds[count] = uint64(given.probability[b, pixel] * float(1 << 53))
+        count += given.probability[b, pixel] > 0
+    groups = (count + GROUP - 1) // GROUP
+    clear(shifted(thresholds, count), groups * GROUP - count)
+    clear(words, groups * stride * GROUP)
+    for group in range(groups):
+        offset = uint64(0)
+        for step in range(steps):
+            low = spiking(base, thresholds, group * GROUP, offset)
+            high = spiking(base, thresholds, group * GROUP + 8, offset)
+            raster[group * steps + step] = low | high << uint64(8)
+            bit, at = uint64(1) << uint64(step & 63), (group * stride + (step >> 6)) * GROUP
+            mark(words, at, low, bit)
+            mark(words, at + 8, high, bit)
+            offset += uint64(pixels) * GOLDEN  # from one step of a pixel to its next
+    return count
+
+
+@inlined
+def pack(spikes, lit, raster, words, stride):
+    """The same from spikes that are known [T, N]."""
+    steps, pixels = spikes.shape
+    count = 0
+    for pixel in range(pixels):
+        group, lane = count // GROUP, count % GROUP
+        if lane == 0:
+            clear(shifted(raster, group * steps), steps)
+            clear(shifted(words, group * stride * GROUP), stride * GROUP)
+        silent = True
+        for step in range(steps):
+            if spikes[step, pixel]:
+                raster[group * steps + step] |= uint64(1) << uint64(lane)
+                words[(group * stride + (step >> 6)) * GROUP + lane] |= uint64(1) << uint64(step & 63)
+                silent = False
+        lit[count] = pixel
+        count += not silent
+    return count
+
+
+@inlined
+def drive_listed(layers, lit, count, raster, steps, spiking_, drive):
+    """What the first layer receives in every step, by any coupling: its function is called with the pixels that spike."""
+    width = drive.shape[1]
+    clear(pointer(drive), drive.size)
+    one = layers.kick[0] / layers.kick[0]
+    for step in range(steps):
+        spikes = 0
+        for group in range((count + GROUP - 1) // GROUP):
+            word = uint64(raster[group * steps + step])
+            while word:
+                spiking_[spikes] = lit[group * GROUP + lowest_bit(word)]
+                spikes += 1
+                word &= word - uint64(1)
+        target = shifted(pointer(drive), step * width)
+        call(layers.up[0, 0], (layers.up[0, 1], layers.up[0, 2], spiking_, spikes, one, target))

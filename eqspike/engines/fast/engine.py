@@ -1,0 +1,234 @@
+"""The fast engine: event-driven compiled kernels.
+
+Threads take samples, then tiles of dW; every sum has one order, so any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ...data.batch import Batch
+from ...model.encodings import Direct, Drawn, Timed, raster
+from ...model.parameters import Parameters
+from ...model.recording import Recording
+from ...model.schedule import Phase
+from ...model.spiking import Model
+from ...randomness import INPUT_SPIKES, MEMBRANE
+from ...threads import crew
+from .. import Engine, EngineSettings, NotANumber, Presentation, engines
+from .couple import padded
+from .draw import GROUP
+from .drive import PATTERNS, TILE
+from .layout import Layout
+from .records import Given, Kept, Layers, Plan, Scratch, Seen, Source
+from .step import present
+from .vectors import aligned, lanes
+
+
+@engines.register("fast")
+class FastEngine(Engine):
+    """Compiled kernels, threads over samples."""
+
+    def __init__(self, model: Model, settings: EngineSettings) -> None:
+        super().__init__(model, settings)
+        self._layout = Layout(model, settings.precision)
+        self._dtype = self._layout.dtype
+        self._crew = crew(settings.threads)
+        self._traces = self._layout.traces()
+        self._buffers: dict[str, NDArray[Any]] = {}
+
+    def present(
+        self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
+    ) -> Presentation:
+        """As `Engine.present` says."""
+        layout, threads = self._layout, self._crew.count
+        plan = layout.plan(tuple(phases), scale)
+        steps = int((plan.raster_from + plan.steps).max())
+        encoded = self.model.encoding.encode(batch.images, steps)
+        given = self._given(parameters, batch, encoded)
+        layers, weights = self._layers(parameters)
+        kept, seen = self._kept(plan, batch, steps), self._seen(plan, batch, record)
+        scratch = self._scratch(plan, batch.images.shape[1], steps)
+
+        def simulate(thread: int) -> None:
+            present(thread, threads, layers, plan, self._traces, given, scratch, kept, seen)
+
+        self._crew.each(simulate, range(threads))
+        del weights  # which the kernels read by their addresses
+        self._check(seen.broken, batch)
+        counts = np.split(seen.spikes.sum(axis=0), layout.offset[1:-1], axis=1)
+        return Presentation(
+            spikes=[seen.input_spikes.sum(axis=0), *(c[:, :n] for c, n in zip(counts, layout.sizes, strict=True))],
+            readout=seen.readout,
+            settled=seen.settled,
+            change=self._change(plan, kept, encoded) if len(kept.bias) else None,
+            recording=self._recording(tuple(phases), encoded, batch, seen, steps) if record else None,
+        )
+
+    def _given(self, parameters: Parameters, batch: Batch, encoded: Drawn | Timed | Direct) -> Given:
+        """A batch as the kernels read it."""
+        layout, couplings, number = self._layout, self.model.couplings, self._dtype.type
+        bias = self._buffer("bias", (len(batch) if isinstance(encoded, Direct) else 1, layout.row))
+        for first, coupling, values in zip(layout.offset, couplings, parameters.biases):
+            bias[:, first : first + coupling.post] = values[coupling.bias_of]
+        if isinstance(encoded, Direct):
+            received = couplings[0].forward(encoded.rates, parameters.weights[0]) * couplings[0].scale
+            bias[:, : couplings[0].post] += received.astype(self._dtype)
+        return Given(
+            probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
+            raster=np.ascontiguousarray(encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8),
+            keys=np.stack([batch.streams(self.model.seed, purpose) for purpose in (INPUT_SPIKES, MEMBRANE)], axis=1),
+            bias=bias,
+            targets=(np.arange(layout.sizes[-1]) == batch.labels[:, None]) * number(self.model.target_rate),
+            rate_of_count=self.model.readout_rate,
+        )
+
+    def _layers(self, parameters: Parameters) -> tuple[Layers, list[NDArray]]:
+        """The layers as the kernels read them, and the arrays whose addresses they hold."""
+        up, down, kept = [], [], []
+        for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
+            above, below = way.prepare(weights, input_=n == 0)
+            kept += [above, below]
+            up.append((way.up[0], above.ctypes.data, way.up[1].ctypes.data))
+            down.append((way.down[0], below.ctypes.data, way.down[1].ctypes.data))
+        return self._layout.layers(np.array(up, np.uint64), np.array(down, np.uint64)), kept
+
+    def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
+        threads, layout, M, S = self._crew.count, self._layout, self._layout.row, self._layout.states
+        rows, words, K = int(plan.steps[plan.row >= 0].sum()), int(layout.word[-1]), len(self._traces.share)
+        snapshots, tile = int(plan.keep.max()) + 1, TILE * lanes(self._dtype)
+        q = self._buffer("q", (threads, max(rows, 1), words), np.uint64)
+        return Scratch(
+            state=self._buffer("state", (threads, S, M)),
+            kept=self._buffer("kept", (threads, snapshots, S, M)),
+            b=self._buffer("b", (threads, M)),
+            bits=self._buffer("bits", (threads, words), np.uint64),
+            base=self._buffer("base", (threads, pixels + 2 * GROUP), np.uint64),
+            thresholds=self._buffer("thresholds", (threads, pixels + 2 * GROUP), np.uint64),
+            raster=self._buffer("raster", (threads, padded(pixels) // GROUP, steps), np.uint16),
+            drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), tile))),
+            table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
+            spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
+            inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
+            g=self._buffer("g", (threads, rows, M)),
+            q=q,
+            q16=q.view(np.uint16),
+            back=self._buffer("back", (threads, K, M)),
+        )
+
+    def _kept(self, plan: Plan, batch: Batch, steps: int) -> Kept:
+        layout, M, K, pixels = self._layout, self._layout.row, len(self._traces.share), batch.images.shape[1]
+        rows, groups = int(plan.steps[plan.row >= 0].sum()), padded(pixels) // GROUP
+        B, L, slots = len(batch), len(batch) if rows else 0, int(plan.slot.max()) + 1
+        return Kept(
+            lit=self._buffer("lit", (B, pixels + 2 * GROUP), np.int64),
+            count=self._buffer("count", (B,), np.int64),
+            words=self._buffer("words", (B, groups, padded(steps, 64) // 64, GROUP), np.uint64),
+            hidden=self._buffer("hidden", (L, M // GROUP, padded(rows, 64) // 64, GROUP), np.uint64),
+            shared=self._buffer("shared", (L, int(np.ptp(plan.window)), padded(int(layout.sizes[0]), TILE * lanes(self._dtype)))),
+            g=self._buffer("g kept", (L, rows, M)),
+            forward=self._buffer("forward", (L, slots, K, M)),
+            input_start=self._buffer("input start", (L, slots, K, pixels + 2 * GROUP)),
+            start=self._buffer("start", (L, slots, K, M)),
+            bias=self._buffer("bias change", (L, M)),
+        )
+
+    def _seen(self, plan: Plan, batch: Batch, record: bool) -> Seen:
+        layout, threads, P = self._layout, self._crew.count, len(plan.steps)
+        B, outputs, R, T = len(batch), int(layout.sizes[-1]), len(batch) if record else 0, int(plan.steps.sum())
+        return Seen(
+            spikes=np.zeros((threads, P, layout.row), np.int64),
+            input_spikes=np.zeros((threads, P, batch.images.shape[1]), np.int64),
+            readout=np.zeros((B, outputs), np.int64),
+            settled=np.zeros((B, outputs), self._dtype),
+            broken=np.zeros(B, np.int64),
+            history=np.zeros((R, T, layout.states, layout.row), self._dtype),
+            history_bits=np.zeros((R, T, int(layout.word[-1])), np.uint64),
+        )
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike = None) -> NDArray[Any]:
+        """Memory that is allocated once: big fresh arrays cost more page faults than arithmetic."""
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.shape != shape:
+            buffer = self._buffers[name] = aligned(shape, dtype or self._dtype)
+        return buffer
+
+    def _check(self, broken: NDArray[np.int64], batch: Batch) -> None:
+        """Raise NotANumber for a state that is none."""
+        for sample, place in zip(batch.samples[broken > 0], broken[broken > 0] - 1):
+            variable, neuron = divmod(int(place), self._layout.row)
+            layer = int(np.searchsorted(self._layout.offset, neuron, side="right")) - 1
+            name = f"hidden layer {layer + 1}" if layer + 1 < len(self._layout.sizes) else "the output layer"
+            raise NotANumber(name, self._layout.neurons[layer].states[variable], int(sample))
+
+    def _change(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
+        """Gather dW of each coupling, and dB."""
+        layout, couplings, B = self._layout, self.model.couplings, len(kept.bias)
+        change = Parameters(couplings, self._dtype)
+        for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
+            if n > 0:
+                source = self._hidden_source(n, plan, kept)
+            elif isinstance(encoded, Direct):
+                source = self._direct_source(encoded, kept)
+            else:
+                source = Source(
+                    *(couplings[0].pre, couplings[0].post, kept.lit, kept.count, kept.words, 0, int(plan.window[0])),
+                    *(int(np.ptp(plan.window)), kept.shared, 0, kept.input_start, kept.forward),
+                )
+            way.gather(source, weights.reshape(-1), n == 0, self._crew)
+        for first, coupling, biases in zip(layout.offset, couplings, change.biases):
+            own = kept.bias[:, first : first + coupling.post].sum(axis=0)
+            if coupling.biases == coupling.post:
+                biases[:] = own
+            else:
+                biases[:] = np.bincount(coupling.bias_of, own, coupling.biases)
+        assert B
+        return change
+
+    def _hidden_source(self, n: int, plan: Plan, kept: Kept) -> Source:
+        """Of the coupling above hidden layer n."""
+        coupling, B = self.model.couplings[n], len(kept.bias)
+        lit = self._buffer(f"all {n}", (B, coupling.pre), np.int64)
+        count = self._buffer(f"count {n}", (B,), np.int64)
+        lit[:], count[:] = np.arange(coupling.pre), coupling.pre
+        first, column = int(self._layout.offset[n - 1]), int(self._layout.offset[n])
+        return Source(
+            *(coupling.pre, coupling.post, lit, count, kept.hidden, first, 0, int(plan.steps[plan.row >= 0].sum())),
+            *(kept.g, column, kept.start, kept.forward),
+        )
+
+    def _direct_source(self, encoded: Direct, kept: Kept) -> Source:
+        """Of an input without spikes: each pixel is its rate times the unit behind the biases."""
+        coupling, B = self.model.couplings[0], len(kept.bias)
+        lit, count, words = (np.zeros_like(each) for each in (kept.lit, kept.count, kept.words))
+        lit[:, : coupling.pre], count[:] = np.arange(coupling.pre), coupling.pre
+        start = encoded.rates.astype(self._dtype)[:, None, None]
+        return Source(
+            *(coupling.pre, coupling.post, lit, count, words, 0, 0, 0),
+            *(kept.shared, 0, start, kept.bias.reshape(B, 1, 1, -1)),
+        )
+
+    def _recording(
+        self, phases: tuple[Phase, ...], encoded: Drawn | Timed | Direct, batch: Batch, seen: Seen, steps: int
+    ) -> Recording:
+        layout, model = self._layout, self.model
+        if isinstance(encoded, Direct):
+            inputs = np.zeros((len(batch), steps, batch.images.shape[1]), np.uint8)
+        else:
+            inputs = raster(encoded, batch, model.seed, steps)
+        bits = np.unpackbits(seen.history_bits.view(np.uint8), axis=2, bitorder="little")
+        places = [slice(first, first + n) for first, n in zip(layout.offset, layout.sizes)]
+        membrane, trace = model.neuron.states.index(model.neuron.membrane), [layer.states for layer in layout.neurons]
+        return Recording(
+            phases=phases,
+            spikes=[
+                np.concatenate([inputs[:, p.raster_from : p.raster_until] for p in phases], axis=1),
+                *(bits[:, :, 64 * w : 64 * w + n] for w, n in zip(layout.word, layout.sizes)),
+            ],
+            potentials=[seen.history[:, :, membrane, place] for place in places],
+            traces=[seen.history[:, :, states.index("rho"), place] for states, place in zip(trace, places)],
+        )

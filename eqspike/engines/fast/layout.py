@@ -1,0 +1,108 @@
+"""Where things stand: a model's neurons in one row, its schedule and its neurons' code as the kernels read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...model.schedule import Phase, sources
+from ...model.spiking import Model
+from .couple import padded, way
+from .neuron import Compiled, Layer
+from .records import Layers, Plan, Traces
+from .vectors import lanes
+
+
+class Layout:
+    """A model in one precision."""
+
+    def __init__(self, model: Model, precision: str) -> None:
+        self.model, self.dtype = model, np.dtype(precision)
+        self.sizes = np.array([coupling.post for coupling in model.couplings])
+        self.offset = np.concatenate([[0], np.cumsum([padded(n) for n in self.sizes])])  # in a row of neurons
+        self.word = np.concatenate([[0], np.cumsum([padded(n, 64) // 64 for n in self.sizes])])  # in a row of bits
+        hidden = Layer(model.neuron, model.values, model.traces)
+        outputs = Layer(model.neuron, model.values, model.output_traces, nudged=model.pulled)
+        self.neurons = [hidden] * (len(self.sizes) - 1) + [outputs]
+        self.code = {layer: Compiled(layer, self.dtype) for layer in dict.fromkeys(self.neurons)}
+        self.ways = [way(coupling, self.dtype) for coupling in model.couplings]
+        self.plan = lru_cache(maxsize=8)(self._plan)
+
+    @property
+    def row(self) -> int:
+        """Length of a row of neurons, padding included."""
+        return int(self.offset[-1])
+
+    @property
+    def states(self) -> int:
+        """Rows of the state."""
+        return max(len(layer.states) for layer in self.neurons)
+
+    def layers(self, up: NDArray[np.uint64], down: NDArray[np.uint64]) -> Layers:
+        """The layers, with the addresses of their couplings' functions, weights and geometries [L, 3]."""
+        neuron, kick = self.model.neuron, self.model.neuron.kick(self.model.values)
+        code = [self.code[layer] for layer in self.neurons]
+        places = np.arange(64 * self.word[-1])
+        layer = np.searchsorted(64 * self.word, places, side="right") - 1
+        valid = places - 64 * self.word[layer] < self.sizes[layer]
+        return Layers(
+            neurons=self.sizes,
+            offset=self.offset,
+            word=self.word,
+            valid=np.packbits(valid, bitorder="little").view(np.uint64),
+            advance=np.array([each.advance for each in code]),
+            reset=np.array([each.reset for each in code]),
+            up=up,
+            down=down,
+            kick=np.array([kick * coupling.scale for coupling in self.model.couplings], self.dtype),
+            receives=neuron.states.index(neuron.receiving[0]),
+            membrane=neuron.states.index(neuron.membrane),
+            drive=self.ways[0].drive,
+        )
+
+    def traces(self) -> Traces:
+        """The traces that the rule reads."""
+        times, dt, dt_ref = self.model.traces, self.model.dt, self.model.neuron_settings.dt_ref
+        return Traces(
+            row=np.array([[layer.states.index(name) for name in times] for layer in self.neurons]),
+            share=np.array([self.model.rule.shares[name] for name in times], self.dtype),
+            decay=np.array([np.exp(-dt / tau) for tau in times.values()], self.dtype),
+            kick=np.array([dt_ref / tau for tau in times.values()], self.dtype),
+            bias_step=self.dtype.type(dt / dt_ref),
+        )
+
+    def _plan(self, phases: tuple[Phase, ...], scale: float) -> Plan:
+        """A schedule; the rule's change comes times `scale`."""
+        steps, from_ = np.array([p.steps for p in phases]), sources(phases)
+        learned = [p for p in phases if p.sign]
+        learns = np.array([p.sign != 0 for p in phases])
+        jumps = [m != n - 1 for n, m in enumerate(from_)]
+        snapshot = {m: n for n, m in enumerate(dict.fromkeys(m for m, jump in zip(from_, jumps, strict=True) if jump))}
+        slot = {m: n for n, m in enumerate(dict.fromkeys(m for m, p in zip(from_, phases, strict=True) if p.sign))}
+        nudging = [self.model.nudging(p.beta) if p.beta else dict.fromkeys(("target", "rate", "rho"), 0.0) for p in phases]
+        return Plan(
+            steps=steps,
+            raster_from=np.array([p.raster_from for p in phases]),
+            sign=np.array([p.sign * scale for p in phases], self.dtype),
+            row=np.where(learns, np.cumsum(steps * learns) - steps, -1),
+            slot=np.array([slot.get(m, 0) for m in from_]),
+            restore=np.array([snapshot[m] if jump else -1 for m, jump in zip(from_, jumps, strict=True)]),
+            keep=np.array([snapshot.get(n, -1) for n in range(len(phases))]),
+            readout=np.array([p.readout for p in phases]),
+            numbers=self._numbers([nudge["rho"] for nudge in nudging]),
+            nudge=np.array([[nudge["target"], nudge["rate"]] for nudge in nudging], self.dtype),
+            window=np.array([min([p.raster_from for p in learned] or [0]), max([p.raster_until for p in learned] or [0])]),
+            bit=np.concatenate(
+                [64 * w + np.arange(0, end - first, lanes(self.dtype)) for w, (first, end) in zip(self.word, pairwise(self.offset))]
+            ),
+        )
+
+    def _numbers(self, pulls: Sequence[float]) -> NDArray:
+        """What the neurons' code reads, for the pull of each phase's nudge [P, L, C]."""
+        numbers = [[layer.numbers(pull if layer.nudged else 0.0) for layer in self.neurons] for pull in pulls]
+        longest = max(len(row) for phase in numbers for row in phase)
+        return np.array([[np.pad(row, (0, longest - len(row))) for row in phase] for phase in numbers], self.dtype)

@@ -1,0 +1,201 @@
+"""The rule, gathered: it is linear in spikes, so it is not applied spike by spike.
+
+Let s_i(t) be the spikes of a presynaptic neuron i, q_j(t) those of a postsynaptic j, sigma(t) the sign of the phase. With each
+trace written as the sum of the spikes that made it, k and d its kick and its decay in a step, c its share in what is read,
+
+    dW_ij = sum_t sigma [s_i read_j + q_j read_i] = sum_t s_i(t) G_j(t) + sum over traces of r_i(0) F_j
+
+    G_j(t) = sigma read_j(t) + sum over traces of c a_j(t),   a_j(t - 1) = d (a_j(t) + k sigma q_j(t)),   F_j = c a_j(-1)/k
+
+where a runs backwards from the end of its phase and r_i(0) is the trace at its start. So one row of numbers is gathered for
+each presynaptic spike, and phases with the same presynaptic spikes (the replayed input) share their G. `tests/test_engines.py`
+holds this against Brian2, which applies the rule as it is written.
+"""
+
+from __future__ import annotations
+
+from numba import uint64
+
+from .draw import GROUP
+from .drive import PATTERNS, TILE, write_patterns
+from .vectors import (
+    clear,
+    compiled,
+    copy,
+    fma,
+    inlined,
+    lanes_of,
+    load,
+    load_first,
+    lowest_bit,
+    pointer,
+    shifted,
+    spread,
+    store,
+    store_first,
+    where,
+)
+
+
+@inlined
+def rewind(b, p, thread, offset, plan, traces, scratch, kept):
+    """Run the rule backwards through a phase: what is read becomes G, and G, F and the biases' change are kept."""
+    M, row, steps, width, K = offset[-1], plan.row[p], plan.steps[p], offset[1], len(traces.share)
+    rows, words, stride = scratch.g.shape[1], scratch.q16.shape[2], kept.shared.shape[2]
+    g, q = shifted(pointer(scratch.g), thread * rows * M), shifted(pointer(scratch.q16), thread * rows * words)
+    back, bias = shifted(pointer(scratch.back), thread * K * M), shifted(pointer(kept.bias), b * M)
+    shared = shifted(pointer(kept.shared), b * kept.shared.shape[1] * stride)
+    lanes, step, share = lanes_of(g), spread(traces.bias_step), spread(plan.sign[p] * traces.share.sum())
+    clear(back, K * M)
+    for t in range(steps - 1, -1, -1):
+        at, bits = (row + t) * M, (row + t) * words
+        into = shifted(shared, (plan.raster_from[p] + t - plan.window[0]) * stride)
+        for n in range(0, M, lanes):
+            word, first = bits + plan.bit[n // lanes] // GROUP, plan.bit[n // lanes] % GROUP
+            total = load(g, at + n)
+            store(bias, n, fma(step, total, load(bias, n)) + where(q, word, first, share))
+            for k in range(K):
+                a = load(back, k * M + n)
+                total = fma(spread(traces.share[k]), a, total)
+                kicked = a + where(q, word, first, spread(plan.sign[p] * traces.kick[k]))
+                store(back, k * M + n, kicked * spread(traces.decay[k]))
+            if n < width:
+                store(into, n, load(into, n) + total)
+            else:
+                store(g, at + n, total)
+    for k in range(K):
+        place = ((b * kept.forward.shape[1] + plan.slot[p]) * K + k) * M
+        forward, factor = shifted(pointer(kept.forward), place), spread(traces.share[k] / traces.kick[k])
+        for n in range(0, M, lanes):
+            store(forward, n, fma(load(back, k * M + n), factor, load(forward, n)))
+    if width < M:
+        copy(shifted(pointer(kept.g), (b * rows + row) * M), shifted(g, row * M), steps * M)
+
+
+@inlined
+def window(words, n, stride, first, count):
+    """Up to 64 bits, from bit `first` on, of the words of neuron n; of which `count` are wanted."""
+    place, shift = (n // GROUP * stride + (first >> 6)) * GROUP + n % GROUP, uint64(first & 63)
+    bits = words[place] >> shift
+    if shift and (first & 63) + count > 64:
+        bits |= words[place + GROUP] << (uint64(64) - shift)
+    return bits if count >= 64 else bits & ((uint64(1) << uint64(count)) - uint64(1))
+
+
+@compiled
+def gather_dense(unit, units, blocks, many, source, table, change):
+    """dW of a dense coupling, flat, summed over the batch in a fixed order: the tiles unit, unit + units, ...
+
+    Rows come in so many blocks. With `many` spikes, four rows of G at a time are looked up; otherwise they are added one by one.
+    """
+    lanes, width = lanes_of(pointer(change)), source.post
+    tiles = (width + TILE * lanes - 1) // (TILE * lanes)
+    for part in range(unit, tiles * blocks, units):
+        block, at = part // tiles, part % tiles * TILE * lanes
+        low, high = source.pre * block // blocks, source.pre * (block + 1) // blocks
+        clear_rows(pointer(change), low, high, width, at)
+        for b in range(len(source.count)):
+            G, n = shifted(pointer(source.g[b]), source.column + at), 0
+            if many:
+                tabulate(G, source.g.shape[2], source.rows, pointer(table))
+            while n < source.count[b] and source.lit[b, n] < low:
+                n += 1
+            while n < source.count[b] and source.lit[b, n] < high:
+                total = shifted(pointer(change), source.lit[b, n] * width)
+                add_spikes(source, b, n, many, G, pointer(table), total, width - at, at)
+                for slot in range(source.start.shape[1]):
+                    for k in range(source.start.shape[2]):
+                        row = shifted(pointer(source.forward[b, slot, k]), source.column + at)
+                        add_row(source.start[b, slot, k, source.first + n], row, total, width - at, at)
+                n += 1
+
+
+@inlined
+def clear_rows(change, low, high, width, at):
+    """Zeros in the rows low to high of a tile."""
+    zero = spread(change[0] - change[0])
+    for row in range(low, high):
+        for vector in range(TILE):
+            place = at + vector * lanes_of(change)
+            store_first(change, row * width + place, zero, width - place)
+
+
+@inlined
+def tabulate(G, stride, rows, table):
+    """Write the sums of all patterns of four rows of a tile to the table, for each four rows."""
+    lanes = lanes_of(G)
+    zero = spread(G[0] - G[0])
+    for four in range((rows + 3) // 4):
+        row = 4 * four
+        for vector in range(TILE):
+            at = vector * lanes
+            a, b, c, d = load(G, row * stride + at), zero, zero, zero
+            if row + 1 < rows:
+                b = load(G, (row + 1) * stride + at)
+            if row + 2 < rows:
+                c = load(G, (row + 2) * stride + at)
+            if row + 3 < rows:
+                d = load(G, (row + 3) * stride + at)
+            write_patterns(table, four * PATTERNS * TILE * lanes + at, TILE * lanes, zero, a, b, c, d)
+
+
+@inlined
+def add_spikes(source, b, n, many, G, table, total, rest, at):
+    """Add the rows of G of a tile in which neuron n spiked; `rest` columns are left."""
+    lanes, words, stride = lanes_of(total), pointer(source.words[b]), source.words.shape[2]
+    w, x = load_first(total, at, rest), load_first(total, at + lanes, rest - lanes)
+    y, z = load_first(total, at + 2 * lanes, rest - 2 * lanes), load_first(total, at + 3 * lanes, rest - 3 * lanes)
+    for chunk in range(0, source.rows, 64):
+        bits = window(words, source.first + n, stride, source.bit + chunk, min(64, source.rows - chunk))
+        place = chunk // 4 * PATTERNS * TILE * lanes
+        while bits:
+            if many:
+                row = shifted(table, place + int(bits & uint64(15)) * TILE * lanes)
+                place += PATTERNS * TILE * lanes
+                bits >>= uint64(4)
+            else:
+                row = shifted(G, (chunk + lowest_bit(bits)) * source.g.shape[2])
+                bits &= bits - uint64(1)
+            w, x = w + load(row, 0), x + load(row, lanes)
+            y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
+    store_first(total, at, w, rest)
+    store_first(total, at + lanes, x, rest - lanes)
+    store_first(total, at + 2 * lanes, y, rest - 2 * lanes)
+    store_first(total, at + 3 * lanes, z, rest - 3 * lanes)
+
+
+@inlined
+def add_row(factor, row, total, rest, at):
+    """Add a multiple of a row to a tile."""
+    lanes = lanes_of(total)
+    if factor != 0:
+        for vector in range(TILE):
+            place = at + vector * lanes
+            moved = fma(spread(factor), load(row, vector * lanes), load_first(total, place, rest - vector * lanes))
+            store_first(total, place, moved, rest - vector * lanes)
+
+
+@compiled
+def gather_listed(pre, post, weight, scale, source, change):
+    """dW of any coupling, synapse by synapse in the order of the neurons below, summed over the batch in a fixed order."""
+    change[:] = 0
+    for b in range(len(source.count)):
+        n = 0
+        for synapse in range(len(pre)):
+            while n < source.count[b] and source.lit[b, n] < pre[synapse]:
+                n += 1
+            if n == source.count[b]:
+                break
+            if source.lit[b, n] > pre[synapse]:
+                continue
+            column, total = source.column + post[synapse], scale - scale
+            for chunk in range(0, source.rows, 64):
+                words, count = pointer(source.words[b]), min(64, source.rows - chunk)
+                bits = window(words, source.first + n, source.words.shape[2], source.bit + chunk, count)
+                while bits:
+                    total += source.g[b, chunk + lowest_bit(bits), column]
+                    bits &= bits - uint64(1)
+            for slot in range(source.start.shape[1]):
+                for k in range(source.start.shape[2]):
+                    total += source.start[b, slot, k, source.first + n] * source.forward[b, slot, k, column]
+            change[weight[synapse]] += scale * total

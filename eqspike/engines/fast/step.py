@@ -1,0 +1,265 @@
+"""A presentation, step by step, compiled: work follows spikes.
+
+One step, in this order (Brian2's):
+
+ 1. state update, 2. limit, 3. threshold: `advance` of each layer says, as bits, who spikes
+ 4. synapses: the rule reads the traces as they are before this step's spikes, then spikes add their weights to the
+    neighbouring layers
+ 5. `reset` of those who spiked, and the kicks of their traces
+
+Neurons of all layers but the input stand in one row, each layer padded to whole vectors, M in all; the state is a row for
+each variable. What is learned from is kept for `learn.py`: what each neuron reads (G), and who spiked.
+"""
+
+from __future__ import annotations
+
+from numba import uint64
+
+from .draw import GROUP, receive
+from .learn import rewind
+from .records import At
+from .vectors import call, clear, compiled, copy, count_bits, fma, inlined, lanes_of, load, lowest_bit
+from .vectors import pointer, shifted, spread, store, uniform, where
+
+
+@compiled
+def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
+    """Present the samples thread, thread + threads, ... through all phases."""
+    M, rows = layers.offset[-1], scratch.state.shape[1]
+    pixels, K = scratch.inputs.shape[3], len(traces.share)
+    state, snapshots = shifted(pointer(scratch.state), thread * rows * M), pointer(scratch.kept)
+    snapshot = thread * scratch.kept.shape[1]
+    traced, now = shifted(pointer(scratch.inputs), thread * scratch.inputs.shape[1] * K * pixels), scratch.inputs.shape[1] - 1
+    inputs = shifted(traced, now * K * pixels)
+    for b in range(thread, len(given.keys), threads):
+        count = receive(b, thread, layers, given, scratch, kept)
+        begin(layers, given.keys[b, 1], state, rows)
+        clear(inputs, K * pixels)
+        forget(b, kept)
+        recorded = 0
+        for p in range(len(plan.steps)):
+            if plan.restore[p] >= 0:
+                copy(state, shifted(snapshots, (snapshot + plan.restore[p]) * rows * M), rows * M)
+                copy(inputs, shifted(traced, plan.restore[p] * K * pixels), K * pixels)
+            if plan.row[p] >= 0:
+                keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
+            pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
+            run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen)
+            count_inputs(b, p, thread, count, plan, kept, seen)
+            recorded += plan.steps[p]
+            if plan.readout[p]:
+                for n in range(layers.neurons[-1]):
+                    seen.settled[b, n] = state[layers.membrane * M + layers.offset[-2] + n]
+            if plan.keep[p] >= 0:
+                copy(shifted(snapshots, (snapshot + plan.keep[p]) * rows * M), state, rows * M)
+                copy(shifted(traced, plan.keep[p] * K * pixels), inputs, K * pixels)
+            if plan.row[p] >= 0:
+                rewind(b, p, thread, layers.offset, plan, traces, scratch, kept)
+        seen.broken[b] = not_a_number(state, rows * M)
+
+
+@inlined
+def run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen):
+    """One phase of one sample, step by step."""
+    at = places(b, p, thread, layers, plan, scratch, kept, seen)
+    L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
+    rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
+    for t in range(plan.steps[p]):
+        for layer in range(L):
+            first, vectors = layers.offset[layer], (layers.offset[layer + 1] - layers.offset[layer]) // lanes_of(at.state)
+            numbers, bits = shifted(at.numbers, layer * plan.numbers.shape[2]), shifted(at.bits, layers.word[layer])
+            state, b_row = shifted(at.state, first), shifted(at.b, first)
+            call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
+        for word in range(words):
+            at.bits[word] &= layers.valid[word]
+        if row >= 0:
+            place = thread * rows + row + t
+            read(layers, traces, at.state, plan.sign[p], shifted(pointer(scratch.g), place * M))
+            copy(shifted(pointer(scratch.q), place * words), at.bits, words)
+        if count:
+            r = plan.raster_from[p] + t
+            arrive(shifted(at.drive, r * width), layers.kick[0], layers.offset[1], shifted(at.state, layers.receives * M))
+            trace_inputs(traces, at.inputs, scratch.inputs.shape[3], count, at.raster, scratch.raster.shape[2], r)
+        for layer in range(L):
+            spikes = list_spikes(layers, layer, at)
+            if spikes:
+                note(layer, spikes, row + t, layers, plan, p, at, kept.hidden.shape[2])
+                send(layer, spikes, layers, plan.numbers.shape[2], at)
+        if len(seen.history):
+            place = b * seen.history.shape[1] + recorded + t
+            copy(shifted(pointer(seen.history), place * cells), at.state, cells)
+            copy(shifted(pointer(seen.history_bits), place * words), at.bits, words)
+
+
+@inlined
+def places(b, p, thread, layers, plan, scratch, kept, seen):
+    """Where a phase of a sample reads and writes."""
+    M, pixels, K = layers.offset[-1], scratch.inputs.shape[3], scratch.inputs.shape[2]
+    now = (thread + 1) * scratch.inputs.shape[1] - 1
+    P, learning = len(plan.steps), len(kept.bias) > 0
+    return At(
+        shifted(pointer(scratch.state), thread * scratch.state.shape[1] * M),
+        shifted(pointer(scratch.b), thread * M),
+        shifted(pointer(scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
+        shifted(pointer(plan.numbers), p * len(layers.neurons) * plan.numbers.shape[2]),
+        shifted(pointer(scratch.drive), thread * scratch.drive.shape[1] * scratch.drive.shape[2]),
+        shifted(pointer(scratch.raster), thread * scratch.raster.shape[1] * scratch.raster.shape[2]),
+        shifted(pointer(scratch.inputs), now * K * pixels),
+        shifted(pointer(seen.spikes), (thread * P + p) * M),
+        shifted(pointer(seen.readout), b * layers.neurons[-1]),
+        shifted(pointer(kept.hidden), b * kept.hidden.shape[1] * kept.hidden.shape[2] * GROUP if learning else 0),
+    )
+
+
+@inlined
+def send(layer, spikes, layers, stride, at):
+    """Have the spikes of a layer reach its neighbours, and reset those who spiked."""
+    M = layers.offset[-1]
+    arriving = shifted(at.state, layers.receives * M)
+    if layer + 1 < len(layers.neurons):
+        deliver(layers.up, layer + 1, at.spiking, spikes, layers.kick[layer + 1], shifted(arriving, layers.offset[layer + 1]))
+    if layer > 0:
+        deliver(layers.down, layer, at.spiking, spikes, layers.kick[layer], shifted(arriving, layers.offset[layer - 1]))
+    state, numbers = shifted(at.state, layers.offset[layer]), shifted(at.numbers, layer * stride)
+    call(layers.reset[layer], (state, M, numbers, at.spiking, spikes))
+
+
+@inlined
+def deliver(code, layer, spiking, spikes, kick, target):
+    """Call the function of a coupling with its weights and geometry."""
+    call(code[layer, 0], (code[layer, 1], code[layer, 2], spiking, spikes, kick, target))
+
+
+@inlined
+def note(layer, spikes, row, layers, plan, p, at, stride):
+    """Count the spikes of a layer, and mark those that are learned from."""
+    first = layers.offset[layer]
+    for n in range(spikes):
+        at.counts[first + at.spiking[n]] += 1
+    if plan.readout[p] and layer == len(layers.neurons) - 1:
+        for n in range(spikes):
+            at.readout[at.spiking[n]] += 1
+    if plan.row[p] >= 0:
+        for n in range(spikes):
+            neuron = first + at.spiking[n]
+            at.hidden[(neuron // GROUP * stride + (row >> 6)) * GROUP + neuron % GROUP] |= uint64(1) << uint64(row & 63)
+
+
+@inlined
+def begin(layers, key, state, rows):
+    """The state at the start of a presentation: membranes uniform in [0, 1), all else 0."""
+    M, number = layers.offset[-1], uint64(0)
+    clear(state, rows * M)
+    for layer in range(len(layers.neurons)):
+        for n in range(layers.neurons[layer]):
+            state[layers.membrane * M + layers.offset[layer] + n] = uniform(key, number)
+            number += uint64(1)
+
+
+@inlined
+def forget(b, kept):
+    """Clear what a presentation adds to."""
+    if len(kept.bias):
+        clear(shifted(pointer(kept.hidden), b * kept.hidden[0].size), kept.hidden[0].size)
+        clear(shifted(pointer(kept.shared), b * kept.shared[0].size), kept.shared[0].size)
+        clear(shifted(pointer(kept.forward), b * kept.forward[0].size), kept.forward[0].size)
+        clear(shifted(pointer(kept.bias), b * kept.bias.shape[1]), kept.bias.shape[1])
+
+
+@inlined
+def keep_start(b, slot, layers, traces, state, inputs, kept):
+    """Keep the traces at the start of a phase that is learned from."""
+    pixels, M = kept.input_start.shape[3], layers.offset[-1]
+    for k in range(len(traces.share)):
+        place = (b * kept.start.shape[1] + slot) * len(traces.share) + k
+        copy(shifted(pointer(kept.input_start), place * pixels), shifted(inputs, k * pixels), pixels)
+        for layer in range(len(layers.neurons)):
+            first, end = layers.offset[layer], layers.offset[layer + 1]
+            source = shifted(state, traces.row[layer, k] * M + first)
+            copy(shifted(pointer(kept.start), place * M + first), source, end - first)
+
+
+@inlined
+def pull_outputs(b, p, thread, layers, plan, given, scratch, seen):
+    """The current into every neuron in this phase: its bias and, for the outputs, the constant part of the nudge."""
+    M, first = layers.offset[-1], layers.offset[-2]
+    bias, b_row = shifted(pointer(given.bias), b % len(given.bias) * M), shifted(pointer(scratch.b), thread * M)
+    copy(b_row, bias, M)
+    one = plan.sign[p] * 0 + 1
+    for n in range(layers.neurons[-1]):
+        rate = one * (seen.readout[b, n] * given.rate_of_count)
+        b_row[first + n] = bias[first + n] + (plan.nudge[p, 0] * given.targets[b, n] + plan.nudge[p, 1] * rate)
+
+
+@inlined
+def arrive(drive, kick, width, arriving):
+    """Have the input's spikes of a step reach the first layer."""
+    factor, lanes = spread(kick), lanes_of(arriving)
+    for n in range(0, width, lanes):
+        store(arriving, n, fma(factor, load(drive, n), load(arriving, n)))
+
+
+@inlined
+def read(layers, traces, state, sign, g):
+    """What the rule reads of every neuron, times the sign of the phase."""
+    M = layers.offset[-1]
+    for layer in range(len(layers.neurons)):
+        for n in range(layers.offset[layer], layers.offset[layer + 1], lanes_of(g)):
+            total = load(state, traces.row[layer, 0] * M + n) * spread(sign * traces.share[0])
+            for k in range(1, len(traces.share)):
+                total = fma(load(state, traces.row[layer, k] * M + n), spread(sign * traces.share[k]), total)
+            store(g, n, total)
+
+
+@inlined
+def trace_inputs(traces, inputs, pixels, count, raster, stride, r):
+    """A step of the traces of the pixels that spike."""
+    for k in range(len(traces.share)):
+        decay, kick, row = spread(traces.decay[k]), spread(traces.kick[k]), shifted(inputs, k * pixels)
+        for n in range(0, count, lanes_of(row)):
+            spiked = where(raster, n // GROUP * stride + r, n % GROUP, kick)
+            store(row, n, load(row, n) * decay + spiked)
+
+
+@inlined
+def list_spikes(layers, layer, at):
+    """Write the places, within their layer, of the neurons that spike; their number."""
+    count = 0
+    for w in range(layers.word[layer], layers.word[layer + 1]):
+        word, first = at.bits[w], 64 * (w - layers.word[layer])
+        while word:
+            at.spiking[count] = first + lowest_bit(word)
+            count += 1
+            word &= word - uint64(1)
+    return count
+
+
+@inlined
+def count_inputs(b, p, thread, count, plan, kept, seen):
+    """Count the spikes of each pixel in a phase."""
+    first, end = plan.raster_from[p], plan.raster_from[p] + plan.steps[p]
+    for n in range(count):
+        total = 0
+        for w in range(first >> 6, (end - 1 >> 6) + 1):
+            word = kept.words[b, n // GROUP, w, n % GROUP]
+            if 64 * w < first:
+                word = word >> uint64(first - 64 * w) << uint64(first - 64 * w)
+            if 64 * w + 64 > end:
+                word = word << uint64(64 * w + 64 - end) >> uint64(64 * w + 64 - end)
+            total += count_bits(word)
+        seen.input_spikes[thread, p, kept.lit[b, n]] += total
+
+
+@inlined
+def not_a_number(values, count):
+    """1 + the place of the first value that is not finite; 0 if there is none."""
+    total = values[0] - values[0]
+    for n in range(count):
+        total += values[n] - values[n]
+    if total == 0:
+        return 0
+    place = 0
+    while values[place] - values[place] == 0:
+        place += 1
+    return place + 1

@@ -1,0 +1,325 @@
+"""Vectors as values in Numba: 64 bytes, 16 numbers of float32 or 8 of float64, whatever the processor's registers hold.
+
+LLVM splits them where registers are shorter, so every processor computes the same sums in the same order. Inner loops read and
+write through pointers (`pointer(array)`), at places that the caller vouches for: nothing is checked, nothing is counted.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types, uint64
+from numpy.typing import NDArray
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from ...randomness import GOLDEN, MIX
+
+BYTES = 64  # of a vector
+
+compiled = njit(cache=True, nogil=True, error_model="numpy")  # called from Python
+inlined = njit(  # called from compiled functions alone
+    cache=True, nogil=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+
+
+def lanes(dtype: Any) -> int:
+    """Numbers in a vector."""
+    return BYTES // np.dtype(dtype).itemsize
+
+
+def aligned(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Zeros that begin where a line of the cache does: a vector that lies across two lines costs two loads.
+
+    A tile of four vectors may be read beyond the last number: behind it there is memory that belongs to nobody else.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 5 * BYTES, np.uint8)
+    first = -raw.ctypes.data % BYTES
+    return raw[first : first + size].view(dtype).reshape(shape)
+
+
+class Vector(types.Type):
+    """Numba's type of a vector of numbers."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Vector({dtype})")
+
+    @property
+    def key(self) -> types.Float:
+        return self.dtype
+
+    @property
+    def lanes(self) -> int:
+        return BYTES * 8 // int(self.dtype.bitwidth)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        element = ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType()
+        super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
+
+
+def _place(builder: ir.IRBuilder, pointer: Any, index: Any, target: ir.Type) -> Any:
+    return builder.bitcast(builder.gep(pointer, [index]), target.as_pointer())
+
+
+def _align(pointer: types.CPointer) -> int:
+    return int(pointer.dtype.bitwidth) // 8
+
+
+@intrinsic
+def pointer(typing, array):
+    """Where the numbers of an array begin; `pointer(array)[n]` is its n-th number in memory."""
+
+    def build(context, builder, signature, arguments):
+        return context.make_array(array)(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), build
+
+
+@intrinsic
+def shifted(typing, pointer, index):
+    """The pointer to a place further on."""
+
+    def build(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.intp), build
+
+
+@intrinsic
+def load(typing, pointer, index):
+    """The vector that begins at pointer[index]."""
+    vector = Vector(pointer.dtype)
+
+    def build(context, builder, signature, arguments):
+        place = _place(builder, *arguments, context.get_value_type(vector))
+        return builder.load(place, align=_align(pointer))
+
+    return vector(pointer, types.intp), build
+
+
+@intrinsic
+def store(typing, pointer, index, vector):
+    """Write a vector to where pointer[index] begins."""
+
+    def build(context, builder, signature, arguments):
+        place = _place(builder, *arguments[:2], context.get_value_type(vector))
+        builder.store(arguments[2], place, align=_align(pointer))
+
+    return types.void(pointer, types.intp, vector), build
+
+
+def _first_lanes(builder: ir.IRBuilder, count: Any, width: int) -> Any:
+    """A mask of the lanes before `count`."""
+    places = ir.Constant(ir.VectorType(ir.IntType(64), width), list(range(width)))
+    return builder.icmp_signed("<", places, _splat(builder, count, width))
+
+
+def _splat(builder: ir.IRBuilder, value: Any, width: int) -> Any:
+    empty = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
+    one = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
+
+
+def _declared(builder: ir.IRBuilder, name: str, returned: ir.Type, arguments: list[ir.Type]) -> Any:
+    functions = builder.module.globals
+    return functions.get(name) or ir.Function(builder.module, ir.FunctionType(returned, arguments), name)
+
+
+def _suffix(vector: Vector) -> str:
+    return f"v{vector.lanes}f{vector.dtype.bitwidth}"
+
+
+@intrinsic
+def load_first(typing, pointer, index, count):
+    """The vector at pointer[index], of which only the first `count` numbers are read; the others are 0."""
+    vector = Vector(pointer.dtype)
+
+    def build(context, builder, signature, arguments):
+        type_, i1 = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
+        place = _place(builder, *arguments[:2], type_)
+        name = f"llvm.masked.load.{_suffix(vector)}.p0{_suffix(vector) if not _opaque(place) else ''}"
+        function = _declared(builder, name, type_, [place.type, ir.IntType(32), i1, type_])
+        mask = _first_lanes(builder, arguments[2], vector.lanes)
+        return builder.call(function, [place, ir.Constant(ir.IntType(32), _align(pointer)), mask, ir.Constant(type_, None)])
+
+    return vector(pointer, types.intp, types.intp), build
+
+
+@intrinsic
+def store_first(typing, pointer, index, vector, count):
+    """Write the first `count` numbers of a vector to where pointer[index] begins."""
+
+    def build(context, builder, signature, arguments):
+        type_, i1 = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
+        place = _place(builder, *arguments[:2], type_)
+        name = f"llvm.masked.store.{_suffix(vector)}.p0{_suffix(vector) if not _opaque(place) else ''}"
+        function = _declared(builder, name, ir.VoidType(), [type_, place.type, ir.IntType(32), i1])
+        mask = _first_lanes(builder, arguments[3], vector.lanes)
+        builder.call(function, [arguments[2], place, ir.Constant(ir.IntType(32), _align(pointer)), mask])
+
+    return types.void(pointer, types.intp, vector, types.intp), build
+
+
+def _opaque(place: Any) -> bool:
+    return bool(getattr(place.type, "is_opaque", False))
+
+
+@intrinsic
+def spread(typing, number):
+    """A vector of which every lane is `number`."""
+    vector = Vector(number)
+
+    def build(context, builder, signature, arguments):
+        return _splat(builder, arguments[0], vector.lanes)
+
+    return vector(number), build
+
+
+@intrinsic
+def fma(typing, a, b, c):
+    """a * b + c, rounded once where the processor can."""
+
+    def build(context, builder, signature, arguments):
+        type_ = context.get_value_type(a)
+        function = _declared(builder, f"llvm.fmuladd.{_suffix(a)}", type_, [type_] * 3)
+        return builder.call(function, arguments)
+
+    return a(a, a, a), build
+
+
+@intrinsic
+def where(typing, bits, index, first, vector):
+    """`vector` in the lanes whose bits are set in bits[index] (uint16), from bit `first` on; 0 in the others."""
+
+    def build(context, builder, signature, arguments):
+        word = builder.load(builder.gep(arguments[0], [arguments[1]]))
+        word = builder.lshr(word, builder.trunc(arguments[2], word.type))
+        mask = builder.bitcast(builder.trunc(word, ir.IntType(vector.lanes)), ir.VectorType(ir.IntType(1), vector.lanes))
+        return builder.select(mask, arguments[3], ir.Constant(context.get_value_type(vector), None))
+
+    return vector(bits, types.intp, types.intp, vector), build
+
+
+def _binary(operation: Any, instruction: str) -> None:
+    """Let Numba add, subtract and multiply vectors."""
+
+    @infer_global(operation)
+    class _Typing(AbstractTemplate):
+        def generic(self, arguments, keywords):
+            if all(isinstance(argument, Vector) for argument in arguments):
+                return signature(arguments[0], *arguments)
+            return None
+
+    @lower_builtin(operation, Vector, Vector)
+    def _lower(context, builder, signature_, arguments):
+        return getattr(builder, instruction)(*arguments)
+
+
+for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _binary(_operation, _instruction)
+
+
+@intrinsic
+def call(typing, address, arguments):
+    """Call the compiled function at this address with a tuple of arguments; it returns nothing."""
+
+    def build(context, builder, signature, values):
+        types_ = [context.get_value_type(argument) for argument in arguments]
+        function = builder.inttoptr(values[0], ir.FunctionType(ir.VoidType(), types_).as_pointer())
+        builder.call(function, [builder.extract_value(values[1], n) for n in range(len(types_))])
+
+    return types.void(address, arguments), build
+
+
+def _unary(name: str) -> Any:
+    @intrinsic
+    def count(typing, word):
+        def build(context, builder, signature, arguments):
+            method = getattr(builder, name)
+            bits = method(arguments[0], ir.Constant(ir.IntType(1), 0)) if name == "cttz" else method(arguments[0])
+            return builder.zext(bits, ir.IntType(64)) if bits.type.width < 64 else bits
+
+        return types.intp(word), build
+
+    return count
+
+
+lowest_bit = _unary("cttz")  # place of the lowest bit that is set
+count_bits = _unary("ctpop")
+
+
+@intrinsic
+def spiking(typing, base, thresholds, index, offset):
+    """Which of the 8 streams at base[index:] + offset draw a number below their thresholds, as 8 bits (SplitMix64)."""
+
+    def build(context, builder, signature, arguments):
+        type_ = ir.VectorType(ir.IntType(64), 8)
+
+        def vector(place):
+            return builder.load(_place(builder, arguments[place], arguments[2], type_), align=8)
+
+        z = builder.add(vector(0), _splat(builder, arguments[3], 8))
+        for shift, factor in zip((30, 27), MIX, strict=True):
+            z = builder.xor(z, builder.lshr(z, ir.Constant(type_, [shift] * 8)))
+            z = builder.mul(z, ir.Constant(type_, [int(factor)] * 8))
+        z = builder.xor(z, builder.lshr(z, ir.Constant(type_, [31] * 8)))
+        below = builder.icmp_unsigned("<", builder.lshr(z, ir.Constant(type_, [11] * 8)), vector(1))
+        return builder.zext(builder.bitcast(below, ir.IntType(8)), ir.IntType(64))
+
+    return types.uint64(base, thresholds, types.intp, types.uint64), build
+
+
+@intrinsic
+def mark(typing, words, index, lanes_, bit):
+    """words[index:][lane] |= bit, for each of 8 lanes that is set in `lanes_`."""
+
+    def build(context, builder, signature, arguments):
+        type_ = ir.VectorType(ir.IntType(64), 8)
+        place = _place(builder, *arguments[:2], type_)
+        mask = builder.bitcast(builder.trunc(arguments[2], ir.IntType(8)), ir.VectorType(ir.IntType(1), 8))
+        added = builder.select(mask, _splat(builder, arguments[3], 8), ir.Constant(type_, [0] * 8))
+        builder.store(builder.or_(builder.load(place, align=8), added), place, align=8)
+
+    return types.void(words, types.intp, types.uint64, types.uint64), build
+
+
+@intrinsic
+def lanes_of(typing, pointer):
+    """Numbers in a vector of what a pointer points to: a constant where it is compiled."""
+    count = Vector(pointer.dtype).lanes
+
+    def build(context, builder, signature, arguments):
+        return ir.Constant(ir.IntType(64), count)
+
+    return types.intp(pointer), build
+
+
+@inlined
+def uniform(key, counter):
+    """A number in [0, 1) with 53 random bits: number `counter` of the stream `key`, see `eqspike.randomness`."""
+    z = key + (counter + uint64(1)) * GOLDEN
+    z = (z ^ (z >> uint64(30))) * MIX[0]
+    z = (z ^ (z >> uint64(27))) * MIX[1]
+    return ((z ^ (z >> uint64(31))) >> uint64(11)) * (1.0 / (1 << 53))
+
+
+@inlined
+def copy(target, source, count):
+    """target[:count] = source[:count]"""
+    for n in range(count):
+        target[n] = source[n]
+
+
+@inlined
+def clear(target, count):
+    """target[:count] = 0"""
+    for n in range(count):
+        target[n] = 0

@@ -1,0 +1,1 @@
+"""Gradients: what the estimates of a learner are held against."""

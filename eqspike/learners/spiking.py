@@ -1,0 +1,233 @@
+"""The spiking network: a learner whose gradient comes from the spike-driven rule, simulated by an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.batch import Batch
+from ..engines import EngineSettings, Presentation, engines
+from ..errors import EqspikeError
+from ..experiments import OUTER, TEST_BATCH, Experiment, learners
+from ..learning.learner import Learner, Outcome
+from ..learning.work import Work
+from ..model.couplings import Coupling
+from ..model.encodings import EncodingSettings, encodings
+from ..model.hardware import HardwareSettings, hardware
+from ..model.neurons import NeuronSettings, neurons
+from ..model.nudges import nudges
+from ..model.parameters import Parameters
+from ..model.recording import Recording
+from ..model.rules import Plasticity, SpikingPlasticity, rules
+from ..model.schedule import FREE, Phase, SpikingPhases, phase_names
+from ..model.spiking import Model
+from ..randomness import SIGN, generator
+
+
+class SpikingExperiment(Experiment):
+    """An experiment with spikes."""
+
+    leaves: ClassVar[Any] = {
+        **Experiment.leaves,
+        "encoding": (encodings, "name", None),
+        "neuron": (neurons, "model", None),
+        "plasticity": (rules, "estimator", SpikingPlasticity),
+        "hardware": (hardware, "name", None),
+    }
+
+    encoding: EncodingSettings = EncodingSettings()
+    neuron: NeuronSettings = NeuronSettings()
+    phases: SpikingPhases = SpikingPhases()
+    plasticity: Plasticity = Plasticity()
+    hardware: HardwareSettings = HardwareSettings()
+    engine: EngineSettings = EngineSettings()
+
+    def check(self) -> None:
+        engines[self.engine.name]
+        model_of(self, ())  # whose parts say what does not fit
+        rule = rules[self.plasticity.estimator]()
+        rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
+        if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
+            raise ValueError(f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}")
+
+    def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
+        batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
+        values = (2 * nudged * batch + free) * sum(sizes)  # spikes of nudged phases are kept for the rule
+        if self.engine.name == "brian2":
+            values += max(batch, TEST_BATCH) * weights  # each sample has synapses of its own
+        return values
+
+
+def model_of(experiment: Any, couplings: tuple[Coupling, ...]) -> Model:
+    """What an engine simulates. Raises EqspikeError for parts that do not fit together."""
+    neuron, plasticity = experiment.neuron, experiment.plasticity
+    encoding = encodings[experiment.encoding.name](experiment.encoding, experiment.phases.dt, neuron.dt_ref)
+    encoding.check()
+    return Model(
+        couplings=couplings,
+        neuron=neurons[neuron.model],
+        neuron_settings=neuron,
+        rule=rules[plasticity.estimator](),
+        plasticity=plasticity,
+        nudge=nudges[plasticity.nudge],
+        target_rate=plasticity.target_rate,
+        replay=plasticity.replay,
+        encoding=encoding,
+        phases=experiment.phases,
+        seed=experiment.seed,
+    )
+
+
+@learners.register("spiking")
+class Spiking(Learner):
+    """A spiking network in an engine."""
+
+    Settings = SpikingExperiment
+
+    def __init__(self, experiment: SpikingExperiment, parameters: Parameters) -> None:
+        precision = "float64" if experiment.engine.name == "brian2" else experiment.engine.precision
+        super().__init__(parameters.astype(precision))
+        self.experiment, self.model = experiment, model_of(experiment, parameters.couplings)
+        self.hardware = hardware[experiment.hardware.name](experiment.hardware, self.parameters, experiment.seed)
+        self.engine = engines[experiment.engine.name](self.model, experiment.engine)
+        self.phases = phase_names(self.model.training())
+
+    @classmethod
+    def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
+        return cls(experiment, parameters)
+
+    def predict(self, batch: Batch) -> Outcome:
+        """Settle freely; the class with most output spikes wins, ties go to the one nearer its next spike."""
+        phases = self.model.free()
+        return self._outcome(self.present(batch, phases), phases, len(batch))
+
+    def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
+        """Minus what the rule asks for, over the batch and the difference of the nudges."""
+        phases = self.model.training(self._beta_sign(batch))
+        scale = -1 / (self.model.rule.divisor(phases) * len(batch))
+        presentation = self.present(batch, phases, scale=scale)
+        assert presentation.change is not None
+        return presentation.change, self._outcome(presentation, phases, len(batch))
+
+    def record(self, batch: Batch) -> Recording | None:
+        """A training presentation, step by step."""
+        return self.present(batch, self.model.training(), record=True).recording
+
+    def present(self, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0) -> Presentation:
+        """Present a batch with the weights as the hardware reads them."""
+        self.check(batch)
+        return self.engine.present(self.hardware.read(self.parameters), batch, phases, record, scale)
+
+    def _beta_sign(self, batch: Batch) -> int:
+        if self.model.plasticity.beta_sign == "fixed":
+            return 1
+        return random_sign(self.model.seed, batch)
+
+    def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
+        fan = Fans.of(self.parameters.couplings)
+        spikes = presentation.spikes
+        by_phase = {
+            "spikes": np.stack([layer.sum(axis=1) for layer in spikes], axis=1),  # [P, L + 1]
+            "synaptic_events": fan.count(spikes, fan.reached),
+            "zero_weight_events": self._zero_weight_events(spikes),
+            "neuron_updates": np.array([phase.steps * batch * sum(self.parameters.sizes[1:]) for phase in phases]),
+            "weight_updates": np.array([phase.sign != 0 for phase in phases]) * fan.count(spikes, fan.learning),
+        }
+        place = [self.phases.index(phase.name) for phase in phases]
+        counts = {}
+        for name, rows in by_phase.items():
+            counts[name] = np.zeros((len(self.phases), *rows.shape[1:]), np.int64)
+            np.add.at(counts[name], place, rows)
+        free = np.array([phase.name == FREE for phase in phases])
+        steps = sum(phase.steps for phase in phases if phase.name == FREE)
+        return Outcome(
+            scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
+            activity=[layer[free].sum(axis=0) / (batch * steps) for layer in spikes],
+            counts=counts,
+        )
+
+    def _zero_weight_events(self, spikes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Those of the synaptic events whose weight is exactly zero [P]."""
+        weights = self.hardware.read(self.parameters).vector
+        events = np.zeros(len(spikes[0]), np.int64)
+        if weights.all():
+            return events
+        for n, zeros in enumerate(zero_fan_out(self.hardware.read(self.parameters))):
+            events += spikes[n] @ zeros
+        return events
+
+    def state(self) -> dict[str, NDArray]:
+        return super().state()
+
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        super().restore(state)
+
+    @classmethod
+    def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
+        """Dense: the same steps with every synapse computed (the rule: a product a phase); and backprop."""
+        lowest, *others = (coupling.count for coupling in parameters.couplings)
+        synapses, neurons_ = lowest + 2 * sum(others), sum(parameters.sizes[1:])
+        free, phases = experiment.phases.steps("free"), model_of(experiment, parameters.couplings).training()
+        steps, learning = sum(phase.steps for phase in phases), sum(phase.sign != 0 for phase in phases)
+        dense = (
+            Work(multiply_accumulates=free * synapses, neuron_updates=free * neurons_),
+            Work(multiply_accumulates=steps * synapses + learning * (lowest + sum(others)), neuron_updates=steps * neurons_),
+        )
+        return {"dense": dense, **super().alternatives(experiment, parameters)}
+
+    @classmethod
+    def state_size(cls, experiment: Any) -> int:
+        """The neuron's variables and the traces that the rule reads."""
+        model = model_of(experiment, ())
+        return len(model.neuron.states) + len(model.output_traces)
+
+    @classmethod
+    def describe(cls, experiment: Any) -> str:
+        return f"{experiment.plasticity.estimator} estimator, {experiment.engine.name} engine"
+
+
+def random_sign(seed: int, batch: Batch) -> int:
+    """A sign for each batch, keyed by (seed, epoch, first sample)."""
+    return int(generator(seed, SIGN, batch.split, batch.epoch, int(batch.samples[0])).choice((-1, 1)))
+
+
+class Fans:
+    """Synapses that a spike of each neuron acts through, and those that it changes; per layer, the input first [N_l]."""
+
+    def __init__(self, couplings: tuple[Coupling, ...]) -> None:
+        up = [*(coupling.fan_out for coupling in couplings), np.zeros(couplings[-1].post, np.int64)]
+        down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
+        self.learning = [a + b for a, b in zip(up, down, strict=True)]
+        self.reached = [up[0], up[1], *self.learning[2:]] if len(up) > 1 else up  # nothing goes back to the input
+        self._same = {id(fan): bool((fan == fan[0]).all()) for fan in (*self.reached, *self.learning)}
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of(couplings: tuple[Coupling, ...]) -> Fans:
+        """The fans of these couplings."""
+        return Fans(couplings)
+
+    def count(self, spikes: Sequence[NDArray[np.int64]], fans: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Events of each phase [P]: spikes [P, N_l] of each layer times the synapses of each neuron."""
+        events = np.zeros(len(spikes[0]), np.int64)
+        for layer, fan in zip(spikes, fans, strict=True):
+            events += layer.sum(axis=1) * fan[0] if self._same[id(fan)] else layer @ fan
+        return events
+
+
+def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
+    """Of the synapses that a spike acts through, those whose weight is zero; per layer, the input first [N_l]."""
+    zeros = [np.zeros(n, np.int64) for n in parameters.sizes]
+    for n, (coupling, weights) in enumerate(zip(parameters.couplings, parameters.weights, strict=True)):
+        below, above = coupling.zeros(weights)
+        zeros[n] += below
+        if n > 0:
+            zeros[n + 1] += above
+    return zeros
+
+
+__all__ = ["EqspikeError", "Spiking", "SpikingExperiment", "model_of", "zero_fan_out", "OUTER"]

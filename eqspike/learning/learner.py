@@ -1,0 +1,119 @@
+"""What a learner is: parameters, `predict(batch)` and `gradient(batch)`.
+
+Spiking, rate-based and backprop networks are three of them; training, run files, sweeps and plots know nothing else. Shapes,
+everywhere: B samples, T steps, N neurons, L layers; weights [pre, post].
+
+A learner of one's own derives from `Learner` and says `@learners.register("mine")`; a run file then knows it by that name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.batch import Batch
+from ..errors import EqspikeError
+from ..experiments import Experiment
+from ..model.hardware import Hardware, HardwareSettings, hardware
+from ..model.parameters import Parameters
+from ..model.recording import Recording
+from .work import Work
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a network did with a batch."""
+
+    scores: NDArray  # [B, N_out], the largest wins
+    activity: list[NDArray]  # per layer, the input first [N_l]: mean over the batch of the settled activity, in [0, 1]
+    counts: dict[str, NDArray] = field(default_factory=dict)  # summed over the batch; first axis: `Learner.phases`
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Class of each sample [B]."""
+        return self.scores.argmax(axis=1)
+
+
+class Learner(ABC):
+    """Anything that predicts and that estimates the gradient of its cost. Abstract: `predict` and `gradient`."""
+
+    Settings: ClassVar[type[Experiment]] = Experiment
+    phases: tuple[str, ...] = ("all",)  # names along the first axis of every count, for instance ("free", "nudged+")
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self.hardware: Hardware = hardware["ideal"](HardwareSettings(), parameters, 0)
+
+    @classmethod
+    def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
+        """The learner of an experiment, which is of this class's `Settings`, for so many training samples."""
+        return cls(parameters.astype(experiment.engine.precision))
+
+    @abstractmethod
+    def predict(self, batch: Batch) -> Outcome:
+        """Settle without labels. Counts have only the phases that ran; the others are zero."""
+
+    @abstractmethod
+    def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
+        """Estimate of d(cost)/d(parameters), mean over the batch, and what was seen on the way.
+
+        The estimate may be the same memory in every call, and belongs to the caller until the next one.
+        """
+
+    def record(self, batch: Batch) -> Recording | None:
+        """A training presentation step by step; None where there are no steps."""
+        return None
+
+    def write(self, update: Parameters, batch: Batch) -> None:
+        """Subtract an update from the parameters, as well as the hardware can."""
+        self.hardware.write(self.parameters, update, batch.epoch, int(batch.samples[0]))
+
+    def state(self) -> dict[str, NDArray]:
+        """What a checkpoint needs beside the parameters."""
+        return {f"hardware/{name}": value for name, value in self.hardware.state().items()}
+
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        """Go on from `state`. Raises EqspikeError if it is not a state of this learner."""
+        self.hardware.restore({n.removeprefix("hardware/"): v for n, v in state.items() if n.startswith("hardware/")})
+
+    def effective_macs(self, batch: Batch) -> float | None:
+        """Multiply-accumulates of an inference in which no factor is zero, mean over the batch; None: not counted."""
+        return None
+
+    @classmethod
+    def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
+        """Work of an inference and of a training sample if others did it; here backprop in the same layers."""
+        products = [coupling.count for coupling in parameters.couplings]
+        neurons = sum(parameters.sizes[1:])
+        forward = Work(multiply_accumulates=sum(products), neuron_updates=neurons)
+        both = Work(multiply_accumulates=sum(products) * 2 + sum(products[1:]), neuron_updates=neurons)
+        return {"backprop": (forward, both)}
+
+    @classmethod
+    def state_size(cls, experiment: Any) -> int:
+        """Numbers that a neuron's state has."""
+        return 1
+
+    @classmethod
+    def describe(cls, experiment: Any) -> str:
+        """How it learns, in a few words."""
+        return str(experiment.learner)
+
+    def check(self, batch: Batch) -> None:
+        """Raise EqspikeError for samples that do not fit the network."""
+        check_batch(batch, self.parameters.sizes)
+
+
+def check_batch(batch: Batch, sizes: Sequence[int]) -> None:
+    """Raise EqspikeError unless images and labels fit the input and the output layer."""
+    if batch.images.ndim != 2 or batch.images.shape[1] != sizes[0]:
+        raise EqspikeError(f"images of {batch.images.shape[-1]} pixels do not fit an input layer of {sizes[0]} neurons")
+    low, high = batch.labels.min(), batch.labels.max()
+    if low < 0 or high >= sizes[-1]:
+        label = low if low < 0 else high
+        raise EqspikeError(f"label {label} does not fit an output layer of {sizes[-1]} neurons, which has 0 to {sizes[-1] - 1}")

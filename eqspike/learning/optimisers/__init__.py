@@ -1,0 +1,54 @@
+"""What an optimiser is: it makes an update out of a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Protocol
+
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...model.parameters import Parameters
+from ...registry import Registry
+from ...settings import Part, Text
+
+
+class OptimiserSettings(Part):
+    """What every optimiser has."""
+
+    name: Annotated[Text, Field(max_length=100)] = "sgd"
+
+
+class Optimiser(Protocol):
+    """Made of its settings and of parameters of the form that it will see."""
+
+    Settings: ClassVar[type[OptimiserSettings]]
+
+    def __init__(self, settings: OptimiserSettings, parameters: Parameters) -> None: ...
+
+    def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
+        """What is to be subtracted from the parameters; may be the gradient's own memory.
+
+        `rates` has a learning rate for each weight matrix; a layer's biases learn at the rate of the weights below it.
+        """
+        ...
+
+    def state(self) -> dict[str, NDArray]:
+        """What it keeps from batch to batch."""
+        ...
+
+    def restore(self, state: Mapping[str, NDArray]) -> None:
+        """Go on from `state`."""
+        ...
+
+
+optimisers: Registry[type[Optimiser]] = Registry("optimiser", __name__)
+
+
+def scale(parameters: Parameters, rates: Sequence[float]) -> Parameters:
+    """Multiply each layer's weights and biases by its rate, in place."""
+    number = parameters.vector.dtype.type
+    for values in (parameters.weights, parameters.biases):
+        for value, rate in zip(values, rates, strict=True):
+            value *= number(rate)
+    return parameters

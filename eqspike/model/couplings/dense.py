@@ -1,0 +1,59 @@
+"""Every neuron below with every neuron above; weights [pre, post]."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import prod
+from typing import Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...settings import Count
+from . import Coupling, LayerSettings, Shape, Synapses, couplings
+
+
+class DenseSettings(LayerSettings):
+    """A layer of neurons that are all coupled to all of the layer below."""
+
+    neurons: Annotated[Count, Field(json_schema_extra={"unit": "neurons"})]
+
+
+@couplings.register("dense")
+class Dense(Coupling):
+    """All to all."""
+
+    Settings = DenseSettings
+
+    @classmethod
+    def of(cls, settings: Any, below: Shape) -> Self:
+        return cls(below, (settings.neurons,))
+
+    @property
+    def shape(self) -> Shape:
+        return self.pre, self.post
+
+    def synapses(self) -> Synapses:
+        pre, post = np.indices(self.shape).reshape(2, -1)
+        return Synapses(pre, post, np.arange(prod(self.shape)))
+
+    @cached_property
+    def fan_out(self) -> NDArray[np.int64]:
+        return np.full(self.pre, self.post)
+
+    @cached_property
+    def fan_in(self) -> NDArray[np.int64]:
+        return np.full(self.post, self.pre)
+
+    def zeros(self, weights: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.sum(weights == 0, axis=1), np.sum(weights == 0, axis=0)
+
+    def forward(self, activity: NDArray, weights: NDArray) -> NDArray:
+        return np.asarray(activity @ weights)
+
+    def backward(self, activity: NDArray, weights: NDArray) -> NDArray:
+        return np.asarray(activity @ weights.T)
+
+    def outer(self, below: NDArray, above: NDArray) -> NDArray:
+        return np.asarray(below.T @ above)

@@ -1,0 +1,43 @@
+"""The leaky integrate-and-fire neuron with an exponential synaptic current, EqSpike's in kind.
+
+    dv/dt = -v/tau_m + (I + b)/dt_ref     membrane potential, threshold 1
+    dI/dt = -I/tau_syn                    synaptic current
+
+A spike when v > 1 takes 1 from v (reset by subtraction); v never goes below v_floor. A spike through a synapse of weight W
+adds W dt_ref/tau_syn to the current, so that an input of rate r gives I = W r in the mean and, without leak, the neuron
+fires at the rate clip(W r + b, 0, 1): a hard sigmoid, and the network is a Hopfield network in rates.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from ...settings import Time
+from . import Neuron, NeuronSettings, neurons
+
+
+class LIFSettings(NeuronSettings):
+    """The leaky integrate-and-fire neuron."""
+
+    tau_m: Annotated[float, Field(ge=1e-3, allow_inf_nan=True, json_schema_extra={"unit": "ms"})] = math.inf  # inf: no leak
+    tau_syn: Time = 1.0
+    v_floor: Annotated[float, Field(ge=-1e6, lt=1, json_schema_extra={"unit": "threshold"})] = -1.0
+
+
+lif = neurons.register("lif")(
+    Neuron(
+        Settings=LIFSettings,
+        equations="""
+            dv/dt = -v/tau_m + (I + b)/dt_ref : 1
+            dI/dt = -I/tau_syn : 1
+        """,
+        limit="v = clip(v, v_floor, inf)",
+        threshold="v > 1",
+        reset="v -= 1",
+        receive="I += w*dt_ref/tau_syn",
+        plain=True,
+    )
+)

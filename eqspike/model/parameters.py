@@ -1,0 +1,71 @@
+"""Weights and biases of a layered network: views of one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .couplings import Coupling
+from .couplings.dense import Dense
+
+
+class Parameters:
+    """Weights and biases of a network, or a gradient of the same form.
+
+    `weights[l]` joins layer l to layer l + 1 in both directions, in the shape of its coupling ([pre, post] if it is dense);
+    `biases[l]` [N_l+1], one for each neuron where the coupling does not share them. All are views of `vector`: weights of
+    all couplings, then all biases. Made of couplings, or of the sizes of densely coupled layers, the input first.
+    """
+
+    def __init__(self, layers: Sequence[Coupling] | Sequence[int], dtype: DTypeLike = np.float64) -> None:
+        self.couplings: tuple[Coupling, ...] = tuple(
+            layer if isinstance(layer, Coupling) else Dense((int(pre),), (int(layer),))
+            for pre, layer in (pairwise(layers) if isinstance(layers[0], (int, np.integer)) else ((0, c) for c in layers))
+        )
+        self.vector: NDArray[Any] = np.zeros(self._lengths.sum(), dtype)
+        self._view()
+
+    def _view(self) -> None:
+        parts = np.split(self.vector, np.cumsum(self._lengths)[:-1])
+        count = len(self.couplings)
+        self.weights = [part.reshape(c.shape) for part, c in zip(parts[:count], self.couplings, strict=True)]
+        self.biases = parts[count:]
+
+    @property
+    def _lengths(self) -> NDArray[np.int64]:
+        return np.array([prod(c.shape) for c in self.couplings] + [c.biases for c in self.couplings])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Neurons of each layer, the input first."""
+        return (self.couplings[0].pre, *(coupling.post for coupling in self.couplings))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, the input first."""
+        return ("input", *(f"hidden {n}" for n in range(1, len(self.couplings))), "output")
+
+    def copy(self) -> Parameters:
+        """The same numbers in memory of their own."""
+        return self.astype(self.vector.dtype)
+
+    def astype(self, dtype: DTypeLike) -> Parameters:
+        """The same numbers in another precision, in memory of their own."""
+        other = Parameters(self.couplings, dtype)
+        other.vector[:] = self.vector
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:  # copies and pickles are one whole: views of their own vector
+        return {"couplings": self.couplings, "vector": self.vector.copy()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._view()
+
+    def __copy__(self) -> Parameters:
+        return self.copy()

@@ -1,0 +1,94 @@
+"""A spiking network, whole: what an engine is given to simulate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..errors import EqspikeError
+from . import text
+from .couplings import Coupling
+from .encodings import Encoding
+from .neurons import Neuron, NeuronSettings
+from .nudges import Nudge
+from .rules import Plasticity, Rule, trace_times
+from .schedule import FREE, Phase, SpikingPhases, split
+
+
+@dataclass(frozen=True)
+class Model:
+    """Neurons, couplings, rule, nudge, encoding, and their settings. Raises EqspikeError, when built, if they do not fit."""
+
+    couplings: tuple[Coupling, ...]
+    neuron: Neuron
+    neuron_settings: NeuronSettings
+    rule: Rule
+    plasticity: Plasticity
+    nudge: Nudge
+    target_rate: float  # of the right output, in spikes per dt_ref
+    replay: bool
+    encoding: Encoding
+    phases: SpikingPhases
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.neuron.check(self.neuron_settings)
+        taken = {*self.neuron.states} & {*self.output_traces}
+        if taken:
+            raise EqspikeError(f"neuron.model = {self.neuron_settings.model!r}: {taken.pop()!r} is the name of a trace")
+
+    @property
+    def dt(self) -> float:
+        """Step, ms."""
+        return self.phases.dt
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """Numbers of the names in the neuron's text; times in ms."""
+        return {**self.neuron.values(self.neuron_settings), "dt": self.dt}
+
+    @cached_property
+    def traces(self) -> dict[str, float]:
+        """Time constants, in ms, of the traces that the rule reads."""
+        return trace_times(self.rule, self.neuron_settings, self.plasticity)
+
+    @cached_property
+    def output_traces(self) -> dict[str, float]:
+        """The traces of output neurons: the nudge may read rho as well."""
+        return self.traces | ({"rho": self.neuron_settings.tau_rho} if self.pulled else {})
+
+    @cached_property
+    def pulled(self) -> bool:
+        """Whether the nudge reads the trace rho while it moves."""
+        return "rho" in text.names(text.expression(self.nudge.current))
+
+    def nudging(self, beta: float) -> dict[str, float]:
+        """What the nudge's current has for each unit of `target`, `rate` and `rho` at this beta.
+
+        Raises EqspikeError for a current that is not linear in them.
+        """
+        variables = ("target", "rate", "rho")
+        linear = text.probe([text.expression(self.nudge.current)], variables, {"beta": beta})
+        if linear is None or linear[1][0] != 0:
+            raise EqspikeError(f"a nudge must be linear in target, rate and rho: {self.nudge.current!r}")
+        return dict(zip(variables, map(float, linear[0][0]), strict=True))
+
+    @cached_property
+    def readout_rate(self) -> float:
+        """Rate, in spikes per dt_ref, of a neuron that spikes once in the readout."""
+        return self.neuron_settings.dt_ref / (self.phases.steps("readout") * self.dt)
+
+    def free(self) -> tuple[Phase, ...]:
+        """The free phase alone: settling, then the steps whose output spikes decide."""
+        return self._with_readout([Phase(FREE, self.phases.steps("free"))])
+
+    def training(self, beta_sign: int = 1) -> tuple[Phase, ...]:
+        """Phases of a training presentation."""
+        steps = self.phases.steps
+        beta = self.plasticity.beta * beta_sign
+        return self._with_readout(self.rule.schedule(steps("free"), steps("nudged"), beta, self.replay))
+
+    def _with_readout(self, phases: Sequence[Phase]) -> tuple[Phase, ...]:
+        first = self.phases.steps("free") - self.phases.steps("readout")
+        return tuple(replace(p, readout=p.name == FREE and p.raster_from >= first) for p in split(phases, FREE, first))

@@ -1,0 +1,1 @@
+"""The dynamics of rates: settling, energy, and backprop through time as what it is held against."""

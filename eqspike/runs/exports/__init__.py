@@ -1,0 +1,105 @@
+"""Weights that travel: a trained network in a file that other programs read. One file a format: `hdf5`, `npz`, `nir`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import EqspikeError
+from ...experiments import Experiment, validated
+from ...model.parameters import Parameters
+from ...reading import BROKEN
+from ..records import FORMAT as RUN_FORMAT
+from ..records import FORMAT_VERSION as RUN_FORMAT_VERSION
+from ..records import Run, read_parameters, run_path
+from ..records import read as read_run
+from ..sealed import read_hdf5
+
+FORMAT, FORMAT_VERSION = "eqspike-weights", 1
+FORMATS = ("hdf5", "npz", "nir")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network as it travels."""
+
+    experiment: Experiment
+    parameters: Parameters
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def writer(kind: str) -> Callable[..., None]:
+    """The function that writes Weights to a path in one of FORMATS."""
+    if kind == "hdf5":
+        from .hdf5 import write_hdf5 as write
+    elif kind == "npz":
+        from .npz import write_npz as write
+    else:
+        from .nir import write_nir as write
+    return write
+
+
+def of_run(run: Run) -> Weights:
+    """What a run has to export."""
+    last = run.epochs[-1] if run.epochs else None
+    provenance = {
+        "created": run.created,
+        "seed": run.experiment.seed,
+        "versions": run.versions,
+        "dataset": run.dataset["name"],
+        "dataset_checksum": run.dataset["checksum"],
+        "dataset_location": run.dataset["location"],
+        "epochs": len(run.epochs),
+        "test_error": last.test_error if last else None,
+        "git_commit": _git_commit(),
+    }
+    return Weights(run.experiment, run.parameters, provenance)
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that this code runs from; None outside of one."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():  # installed: a repository further up is somebody else's
+        return None
+    try:
+        answer = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
+
+
+def load_weights(path: Path | str) -> Weights:
+    """Read an export in HDF5 or npz, a run file, or the run of a directory.
+
+    Raises EqspikeError for anything else, for broken files and for weights that are not numbers.
+    """
+    path = run_path(Path(path))
+    if not path.exists():
+        raise EqspikeError(f"{path}: there is no such file; give an export, a run file or the directory of a run")
+    try:
+        if zipfile.is_zipfile(path):
+            from .npz import read_npz
+
+            return read_npz(path)
+    except EqspikeError:
+        raise
+    except BROKEN as error:
+        raise EqspikeError(f"{path}: these are not readable weights: {error}") from error
+    with read_hdf5(path, "export or run file", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
+        if file.attrs["format"] == FORMAT:
+            experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
+            return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
+        return of_run(read_run(file, path))
+
+
+def fitting(weights: Weights, like: Parameters, path: Path | str) -> Parameters:
+    """Parameters for a network of this form. Raises EqspikeError if they are of another."""
+    if [w.shape for w in weights.parameters.weights] != [w.shape for w in like.weights]:
+        theirs, ours = ("-".join(map(str, each.sizes)) for each in (weights.parameters, like))
+        raise EqspikeError(f"{path}: holds the weights of a network {theirs}, this one is {ours}")
+    return weights.parameters

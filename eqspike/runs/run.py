@@ -1,0 +1,169 @@
+"""A training run that lives in a file: begun before the first batch, brought up to date as it goes, resumed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..data.dataset import Dataset
+from ..errors import EqspikeError, Interrupted
+from ..experiments import Experiment, learners
+from ..files import only_writer, remove_parts
+from ..learners import build
+from ..learning.health import TrainingStopped
+from ..learning.learner import Learner
+from ..learning.loop import Epoch, Evaluation, Hooks, Position, train
+from ..learning.schedules import schedules
+from ..settings import flat
+from . import records
+from .exports import fitting, load_weights
+from .records import Run
+
+MAY_DIFFER = ("training.epochs", "engine.threads")  # between a run and what continues it
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often a run file is brought up to date: after so many epochs (the last one anyway), and minutes."""
+
+    epochs: int = 1
+    minutes: float | None = None  # within an epoch; None: not there
+
+    @classmethod
+    def parse(cls, text: str) -> Every:
+        """From `10min` or `2epochs`. Raises EqspikeError for anything else."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) *(min|minutes?|epochs?)", text.strip(), re.ASCII)
+        if match and match[2].startswith("min") and float(match[1]) < 1e6:
+            return cls(minutes=float(match[1]))
+        if match and match[2].startswith("epoch") and match[1].isdigit() and 0 < int(match[1]) < 10**6:
+            return cls(epochs=int(match[1]))
+        raise EqspikeError(f"--checkpoint-every {text[:50]!r}: write for instance 10min or 2epochs")
+
+
+def train_run(
+    experiment: Experiment,
+    dataset: Dataset,
+    path: Path,
+    hooks: Hooks = Hooks(),
+    start: Path | None = None,
+    observe: Callable[[Run], None] = lambda run: None,
+    resume: bool = False,
+    every: Every = Every(),
+    stop: Callable[[], bool] = lambda: False,
+    learner: Learner | None = None,
+) -> Run:
+    """Train the experiment's learner on `dataset` and keep what was reached in a run file at `path`.
+
+    `learner`, of a registered class, is trained in place of the one that the experiment names; the run is then that of its class.
+    Starts with the weights of the run or export `start`, if there is one, or where the run at `path` stands, with
+    `resume`; the weights are then, to the last bit, those of a run that was never interrupted. `observe` sees the
+    run after every epoch. When `stop` says so, the batch is finished, the file written and Interrupted raised.
+    Raises EqspikeError if the file cannot be written (before training begins, where that can be known), if
+    another process writes to its directory, if there is a run at `path` already or, with `resume`, one of other
+    settings, data or version; and if training stops because going on is pointless: the file is then as it was at
+    the last checkpoint, its status says why.
+    """
+    if learner is not None and experiment.learner != learners.name_of(type(learner)):
+        name = learners.name_of(type(learner))
+        raise EqspikeError(f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}")
+    with only_writer(path.parent):
+        remove_parts(path)
+        if resume:
+            run, learner = _continued(experiment, dataset, path, learner)
+        else:
+            run, learner = _begun(experiment, dataset, path, start, learner)
+        saved = 0.0
+
+        def save() -> None:
+            nonlocal saved
+            records.save(run, path)
+            saved = time.monotonic()
+
+        save()  # find out now, not after an hour, that it cannot be written
+
+        def on_position(position: Position) -> None:
+            if stop():
+                reason = Interrupted(f"in epoch {position.epoch}, after {position.done:,} samples")
+                run.status = f"stopped: {reason}"
+                save()
+                raise reason
+            if every.minutes is not None and time.monotonic() - saved >= 60 * every.minutes:
+                save()
+
+        def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
+            run.epochs.append(epoch)
+            run.evaluation, run.parameters = evaluation, run.position.tested or run.position.before
+            if epoch.number == experiment.training.epochs:
+                run.status = records.FINISHED
+            if run.status == records.FINISHED or epoch.number % every.epochs == 0:
+                save()
+            observe(run)
+            hooks.epoch(epoch, evaluation)
+
+        try:
+            train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), run.position)
+        except (TrainingStopped, KeyboardInterrupt) as reason:
+            kept = records.load(path)  # the last good checkpoint, not what training made of it since
+            kept.status = f"stopped: {str(reason) or 'interrupted'}"
+            records.save(kept, path)
+            if isinstance(reason, TrainingStopped):
+                raise EqspikeError(f"training stopped: {reason} (what was reached before is in {path})") from reason
+            raise
+    return run
+
+
+def _begun(
+    experiment: Experiment, dataset: Dataset, path: Path, start: Path | None, learner: Learner | None
+) -> tuple[Run, Learner]:
+    if path.exists():
+        raise EqspikeError(f"{path.parent}: holds a run already; choose another --out, or --resume {path.parent}")
+    if learner is None:
+        learner = build(experiment, dataset)
+    if start is not None:
+        learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
+    position = Position.start(learner)
+    described = records.describe(dataset)
+    started_from = str(start or "")
+    run = Run(experiment, position.before, learner.phases, described, position=position, started_from=started_from)
+    return run, learner
+
+
+def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Learner | None) -> tuple[Run, Learner]:
+    run = records.load(path)
+    reasons = differences(run, experiment, dataset)
+    if reasons or run.position is None:
+        raise EqspikeError(f"{path}: cannot go on with this run: {'; '.join(reasons)}")
+    learner = learner or build(experiment, dataset, run.position.before)
+    run.position.adopt(learner)
+    try:
+        learner.restore({n.removeprefix("learner/"): v for n, v in run.position.kept.items() if n.startswith("learner/")})
+    except EqspikeError as error:
+        raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
+    run.experiment, run.versions = experiment, records.versions()
+    run.status = records.FINISHED if run.position.epoch > experiment.training.epochs else records.RUNNING
+    return run, learner
+
+
+def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]:
+    """What keeps a run from going on under these settings, on this data, with this version; nothing if it can."""
+    theirs, ours = (flat(table) for table in (run.experiment.table(), experiment.table()))
+    may_differ = MAY_DIFFER[schedules[experiment.schedule.name].needs_length :]
+    reasons = [
+        f"{key} was {theirs.get(key)!r}, is {ours.get(key)!r}"
+        for key in {**theirs, **ours}
+        if key not in may_differ and theirs.get(key) != ours.get(key)
+    ]
+    if run.position is None:
+        reasons.append("it holds no position to go on from")
+    elif experiment.training.epochs < run.position.epoch - (run.position.done == 0):
+        reasons.append(f"training.epochs = {experiment.training.epochs}, but it is in epoch {run.position.epoch}")
+    theirs_, ours_ = ({k: v for k, v in d.items() if k != "location"} for d in (run.dataset, records.describe(dataset)))
+    if theirs_ != ours_:
+        reasons.append(f"its data ({run.dataset['name']}, SHA-256 {run.dataset['checksum']}) are not {dataset.checksum}")
+    versions = [release.get("eqspike", "0").split(".")[0] for release in (run.versions, records.versions())]
+    if versions[0] != versions[1]:
+        reasons.append(f"major version of eqspike was {versions[0]}, is {versions[1]}")
+    return reasons

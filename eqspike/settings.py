@@ -1,0 +1,143 @@
+"""Settings: strict and frozen. An unknown key or a bad value is one clear error.
+
+Units: times in ms, threshold = 1, rates in spikes per `neuron.dt_ref`; where a setting has a unit, its field says so
+(`unit_of`). A group of settings stands with the leaf that it belongs to: a neuron's in the neuron's file. `Experiment`
+is what all learners share; `eqspike.experiments` reads one from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import EqspikeError
+from .reading import open_regular
+
+# Upper limits, far from any network that makes sense. What is beyond would overflow float32, fill the memory or never
+# end, and is to be one clear line instead.
+MOST_LAYERS = 100
+MOST_WEIGHTS = 10**8  # a few arrays of 0.8 GB
+MOST_STEPS = 50_000  # of one phase
+MOST_VALUES = 10**9  # kept at once of neurons, samples and steps, 4 to 8 bytes each
+MOST_THREADS = 256
+LARGEST = 100_000  # bytes of a TOML file that is read; those here have about 1,000
+LISTED = 5  # mistakes that one error lists
+
+
+def _text(value: str) -> str:
+    """Text that can be written to a file: no halves of characters."""
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("is not text: it holds half a character")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Time = Annotated[float, Field(ge=1e-3, le=1e6, json_schema_extra={"unit": "ms"})]  # others overflow in a division
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Text = Annotated[str, AfterValidator(_text)]
+PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1)]
+
+
+class Part(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+
+
+class Compute(Part):
+    """How numbers are computed, by any learner."""
+
+    precision: Literal["float32", "float64"] = "float32"
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None  # None: all cores; the result is the same
+
+
+def unit_of(part: type[BaseModel] | BaseModel, name: str) -> str:
+    """Unit of a setting, as its field says; "" if it has none."""
+    fields = (part if isinstance(part, type) else type(part)).model_fields
+    extra = fields[name].json_schema_extra if name in fields else None
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `section.key` and value."""
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return values
+
+
+def as_toml(value: Any) -> str:
+    """A setting's value as TOML writes it, to be read back to the same value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_toml, value))}]"
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, str):  # TOML's basic strings are JSON's, but for one more character that has to be escaped
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    return repr(value)
+
+
+def read_toml(path: Path | str, what: str) -> dict[str, Any]:
+    """The contents of a TOML file. Raises EqspikeError, which calls it `what`, if it cannot be read."""
+    try:
+        with open_regular(Path(path)) as file:
+            content = file.read(LARGEST + 1)  # no more: a file has no end that is known before it is reached
+        if len(content) > LARGEST:
+            raise ValueError(f"it has more than {LARGEST:,} bytes")
+        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+    except RecursionError as error:
+        raise EqspikeError(f"{path}: cannot read {what}: it is nested too deep") from error
+    except EqspikeError as error:
+        raise EqspikeError(f"{error} (wanted: {what})") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise EqspikeError(f"{path}: cannot read {what}: {reason}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with which settings, in one line."""
+    problems = error.errors()
+    more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+    return "; ".join([*map(_sentence, problems[:LISTED]), *more])
+
+
+def _sentence(problem: Any) -> str:
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is an unknown setting"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    try:
+        given = reprlib.repr(problem["input"])  # short, whatever its length and depth
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        given = "a huge number"
+    return f"{key}: {message[0].lower()}{message[1:]}, got {given}"
+
+
+def apply(table: dict[str, Any], changes: Iterable[str]) -> None:
+    """Make `section.key=value` changes to nested dictionaries. Raises EqspikeError for one of another form."""
+    for change in changes:
+        path, equals, text = change.partition("=")
+        keys = [key.strip() for key in path.split(".")]
+        if not equals or not all(keys) or len(keys) > 4:
+            raise EqspikeError(f"--set {change!r}: write section.key=value, for instance training.epochs=3")
+        try:
+            ((_, value),) = tomllib.loads(f"value = {text}").items()  # one value: text of many lines could hold more
+        except (ValueError, RecursionError):
+            value = text.strip()  # a bare word is a string
+        place = table
+        for depth, key in enumerate(keys[:-1], 1):
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise EqspikeError(f"--set {change!r}: {'.'.join(keys[:depth])} is a setting, not a section")
+        place[keys[-1]] = value
