@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,7 +79,7 @@ def as_toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
+        pairs = (f"{as_toml(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, str):  # TOML's basic strings are JSON's, but for one more character that has to be escaped
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
@@ -103,17 +103,18 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
         raise EqspikeError(f"{path}: cannot read {what}: {reason}") from error
 
 
-def explain(error: ValidationError) -> str:
-    """What is wrong with which settings, in one line."""
+def explain(error: ValidationError, unknown: Callable[[tuple[str, ...]], str] = lambda path: "is an unknown setting") -> str:
+    """What is wrong with which settings, in one line; `unknown` says what about one that does not exist."""
     problems = error.errors()
     more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
-    return "; ".join([*map(_sentence, problems[:LISTED]), *more])
+    return "; ".join([*(_sentence(problem, unknown) for problem in problems[:LISTED]), *more])
 
 
-def _sentence(problem: Any) -> str:
-    key = ".".join(map(str, problem["loc"]))
+def _sentence(problem: Any, unknown: Callable[[tuple[str, ...]], str]) -> str:
+    path = tuple(map(str, problem["loc"]))
+    key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        return f"{key} is an unknown setting"
+        return f"{key[:100]} {unknown(path)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message

@@ -26,6 +26,7 @@ from ..model.rules import Plasticity, SpikingPlasticity, rules
 from ..model.schedule import FREE, Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
 from ..randomness import SIGN, generator
+from ..reading import about
 
 
 class SpikingExperiment(Experiment):
@@ -47,7 +48,10 @@ class SpikingExperiment(Experiment):
     engine: EngineSettings = EngineSettings()
 
     def check(self) -> None:
-        engines[self.engine.name]
+        with about("engine.name"):
+            engines[self.engine.name]
+        with about("plasticity.nudge"):
+            nudges[self.plasticity.nudge]
         model_of(self, ())  # whose parts say what does not fit
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
