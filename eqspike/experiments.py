@@ -21,7 +21,7 @@ from .learning.optimisers import OptimiserSettings, optimisers
 from .learning.schedules import ScheduleSettings, schedules
 from .model.network import NetworkSettings
 from .registry import Registry
-from .settings import MOST_VALUES, MOST_WEIGHTS, Compute, Count, Part, PerLayer, Text, apply, as_toml, explain, flat, read_toml
+from .settings import MOST_VALUES, MOST_WEIGHTS, Compute, Count, Part, PerLayer, Text, apply, as_toml, explain, flat, in_short, read_toml
 
 OUTER = 1000  # before the data are known: no input or output layer of theirs is as wide
 TEST_BATCH = 200  # samples predicted together; no effect on the result
@@ -180,7 +180,7 @@ def _concrete(table: Mapping[str, Any]) -> type[Experiment]:
         default = base.model_fields[section].default
         name = given.get(key, getattr(default, key)) if isinstance(given, Mapping) else getattr(default, key)
         if not isinstance(name, str):
-            raise EqspikeError(f"{section}.{key}: the name of a {registry.kind} is text, got {name!r}")
+            raise EqspikeError(f"{section}.{key}: the name of a {registry.kind} is text, got {in_short(name)}")
         try:
             chosen.append((section, _mixed(registry[name].Settings, mixed)))
         except EqspikeError as error:

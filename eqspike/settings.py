@@ -105,7 +105,7 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
 
 def explain(error: ValidationError, unknown: Callable[[tuple[str, ...]], str] = lambda path: "is an unknown setting") -> str:
     """What is wrong with which settings, in one line; `unknown` says what about one that does not exist."""
-    problems = error.errors()
+    problems = error.errors(include_url=False, include_context=False)
     more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
     return "; ".join([*(_sentence(problem, unknown) for problem in problems[:LISTED]), *more])
 
@@ -118,11 +118,15 @@ def _sentence(problem: Any, unknown: Callable[[tuple[str, ...]], str]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
+    return f"{key}: {message[0].lower()}{message[1:]}, got {in_short(problem['input'])}"
+
+
+def in_short(value: Any) -> str:
+    """A value as an error names it, whatever its length and depth."""
     try:
-        given = reprlib.repr(problem["input"])  # short, whatever its length and depth
+        return reprlib.repr(value)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
-        given = "a huge number"
-    return f"{key}: {message[0].lower()}{message[1:]}, got {given}"
+        return "a huge number"
 
 
 def apply(table: dict[str, Any], changes: Iterable[str]) -> None:
