@@ -39,6 +39,7 @@ def _text(value: str) -> str:
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Time = Annotated[float, Field(ge=1e-3, le=1e6, json_schema_extra={"unit": "ms"})]  # others overflow in a division
+Rate = Annotated[float, Field(gt=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Text = Annotated[str, AfterValidator(_text)]
 PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1)]

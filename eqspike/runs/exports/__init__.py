@@ -7,13 +7,14 @@ import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ...errors import EqspikeError
 from ...experiments import Experiment, validated
 from ...model.parameters import Parameters
-from ...reading import BROKEN
+from ...reading import BROKEN, open_regular
 from ..records import FORMAT as RUN_FORMAT
 from ..records import FORMAT_VERSION as RUN_FORMAT_VERSION
 from ..records import Run, read_parameters, run_path
@@ -21,7 +22,7 @@ from ..records import read as read_run
 from ..sealed import read_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-weights", 1
-FORMATS = ("hdf5", "npz", "nir")
+FORMATS = ("hdf5", "npz", "nir")  # each is a module here, with a function `write_...`
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,10 @@ class Weights:
 
 
 def writer(kind: str) -> Callable[..., None]:
-    """The function that writes Weights to a path in one of FORMATS."""
-    if kind == "hdf5":
-        from .hdf5 import write_hdf5 as write
-    elif kind == "npz":
-        from .npz import write_npz as write
-    else:
-        from .nir import write_nir as write
+    """The function that writes Weights to a path in one of FORMATS. Raises EqspikeError for another."""
+    if kind not in FORMATS:
+        raise EqspikeError(f"format {kind!r}: there are {', '.join(FORMATS)}")
+    write: Callable[..., None] = getattr(import_module(f"{__name__}.{kind}"), f"write_{kind}")
     return write
 
 
@@ -82,7 +80,9 @@ def load_weights(path: Path | str) -> Weights:
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such file; give an export, a run file or the directory of a run")
     try:
-        if zipfile.is_zipfile(path):
+        with open_regular(path) as file:
+            zipped = zipfile.is_zipfile(file)
+        if zipped:
             from .npz import read_npz
 
             return read_npz(path)
@@ -90,7 +90,7 @@ def load_weights(path: Path | str) -> Weights:
         raise
     except BROKEN as error:
         raise EqspikeError(f"{path}: these are not readable weights: {error}") from error
-    with read_hdf5(path, "export or run file", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
+    with read_hdf5(path, "run file or export", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
         if file.attrs["format"] == FORMAT:
             experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
             return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
