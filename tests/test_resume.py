@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
+from networks import spoil
 from resuming import BATCHES, LEARNERS, digest, interrupted_after, settings_and_data
 
-from eqspike import records
+from eqspike import build, evaluate, records
 from eqspike.errors import EqspikeError, Interrupted
 from eqspike.learning.health import TrainingStopped
 from eqspike.learning.loop import Hooks
@@ -32,6 +34,85 @@ def test_an_interrupted_run_ends_in_the_same_bits(name, tmp_path):
         np.testing.assert_array_equal(one.weight_change, other.weight_change)
         for kind, counts in other.train_counts.items():
             np.testing.assert_array_equal(one.train_counts[kind], counts)
+
+
+KEPT = {
+    "sgd": ([], set()),
+    "momentum": (["optimiser.name=momentum"], {"optimiser/velocity"}),
+    "adam": (["optimiser.name=adam"], {"optimiser/mean", "optimiser/square", "optimiser/steps"}),
+    "average": (["training.average=0.8"], {"average/mean"}),
+    "adam and average": (
+        ["optimiser.name=adam", "training.average=0.8", "schedule.name=cosine", "training.weight_decay=0.01"],
+        {"optimiser/mean", "optimiser/square", "optimiser/steps", "average/mean"},
+    ),
+}
+
+
+@pytest.mark.parametrize("learner", ["fast", "hopfield"])
+@pytest.mark.parametrize("kept", KEPT)
+def test_what_is_kept_from_batch_to_batch_goes_on(kept, learner, tmp_path):
+    """Stopped within an epoch, then while it tests, then within the next."""
+    changes, names = KEPT[kept]
+    settings, data = settings_and_data(learner, *changes)
+    whole = train_run(settings, data, tmp_path / "whole" / "run.h5")
+    path = tmp_path / "parts" / "run.h5"
+    for batches, stopped in zip((3, 2, 3), ("1, after 80", "1, after 120", "2, after 60")):
+        with pytest.raises(Interrupted, match=f"in epoch {stopped} samples"):
+            train_run(settings, data, path, resume=path.exists(), stop=interrupted_after(batches))
+        run = records.load(path)
+        assert {name for name in run.position.state() if not name.startswith("learner/")} == names
+    resumed = train_run(settings, data, path, resume=True)
+    assert resumed.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
+    assert resumed.position.parameters.vector.tobytes() == whole.position.parameters.vector.tobytes()
+    for name, value in whole.position.state().items():
+        assert resumed.position.state()[name].tobytes() == value.tobytes()
+    assert [epoch.test_error for epoch in resumed.epochs] == [epoch.test_error for epoch in whole.epochs]
+
+
+def test_a_run_file_keeps_the_averaged_weights_and_those_that_training_goes_on_with(tmp_path):
+    settings, data = settings_and_data("fast", "training.average=0.8")
+    run = train_run(settings, data, tmp_path / "run.h5")
+    found = records.load(tmp_path)
+    assert found.parameters.vector.tobytes() == run.position.state()["average/mean"].tobytes()
+    assert found.position.parameters.vector.tobytes() == run.position.parameters.vector.tobytes()
+    assert not np.array_equal(found.position.parameters.vector, found.parameters.vector)
+    result = evaluate(build(settings, data, found.parameters), data.test)
+    np.testing.assert_array_equal(result.predicted, found.evaluation.predicted)
+
+
+@pytest.mark.parametrize(
+    ("change", "source"),
+    [
+        (lambda file: file.__delitem__("position/state/optimiser/mean"), "optimiser"),
+        (lambda file: file.__delitem__("position/state"), "optimiser"),
+        (lambda file: file.__delitem__("position/state/average"), "average"),
+        (lambda file: file.move("position/state/optimiser/mean", "position/state/average/mean2"), "optimiser"),
+        (lambda file: resized(file, "position/state/optimiser/square"), "optimiser"),
+        (lambda file: resized(file, "position/state/average/mean"), "average"),
+    ],
+)
+def test_what_is_missing_or_of_another_network_is_not_gone_on_with(change, source, tmp_path):
+    settings, data = settings_and_data("backprop", "optimiser.name=adam", "training.average=0.8", "training.epochs=1")
+    train_run(settings, data, tmp_path / "run.h5")
+    spoil(tmp_path / "run.h5", change)
+    before = (tmp_path / "run.h5").read_bytes()
+    longer, _ = settings_and_data("backprop", "optimiser.name=adam", "training.average=0.8", "training.epochs=2")
+    with pytest.raises(EqspikeError, match=f"run.h5: cannot go on with this run: what it keeps of the {source}") as error:
+        train_run(longer, data, tmp_path / "run.h5", resume=True)
+    assert "\n" not in str(error.value) and (tmp_path / "run.h5").read_bytes() == before
+
+
+def resized(file: h5py.File, name: str) -> None:
+    del file[name]
+    file[name] = np.zeros(7, np.float32)
+
+
+def test_a_schedule_that_needs_the_length_of_training_lets_epochs_grow_no_more(tmp_path):
+    settings, data = settings_and_data("backprop", "schedule.name=cosine")
+    train_run(settings, data, tmp_path / "run.h5")
+    longer, _ = settings_and_data("backprop", "schedule.name=cosine", "training.epochs=4")
+    with pytest.raises(EqspikeError, match="training.epochs was 3, is 4"):
+        train_run(longer, data, tmp_path / "run.h5", resume=True)
 
 
 @pytest.mark.parametrize("name", ["fast", "hopfield"])

@@ -220,6 +220,7 @@ class Hopfield(Learner):
 
     def restore(self, state: Mapping[str, NDArray]) -> None:
         """Go on with these persistent states. Raises EqspikeError if they are not this network's."""
+        super().restore(state)
         if self.persistent_states is not None:
             if "persistent" not in state or state["persistent"].shape != self.persistent_states.shape:
                 raise EqspikeError("its persistent states are missing, or they are those of another network")

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
+from ..errors import EqspikeError
 from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
+from .average import Average
 from .health import Monitor, Sickness, TrainingStopped
 from .learner import Learner, Outcome
 from .optimisers import Optimiser, optimisers
@@ -37,7 +39,7 @@ class Epoch:
     train_error: float  # share of wrong decisions in the free phases of training, in [0, 1]
     test_error: float  # share of wrong decisions on the test set after the epoch, in [0, 1]
     seconds: float  # of training, without the test
-    samples_per_second: float  # in training, without the first batch of a process, in which kernels are compiled
+    samples_per_second: float  # in training, without the first batch of each size, which compiles; 0: there were no others
     weight_change: NDArray  # ||W - W before|| / ||W before|| of each weight matrix [L]
     rates: list[float]  # mean activity of each layer in the free phases of training, the input first
     train_counts: dict[str, NDArray]
@@ -77,25 +79,6 @@ class Stateful(Protocol):
     def restore(self, state: Mapping[str, NDArray]) -> None: ...
 
 
-class Average:
-    """The running mean of the parameters that is tested in their place (Polyak averaging, with an exponential window)."""
-
-    def __init__(self, parameters: Parameters, kept: float) -> None:
-        self.kept, self.mean = kept, parameters.copy()
-
-    def follow(self, parameters: Parameters) -> None:
-        """Take in the parameters after a batch."""
-        if self.kept:
-            self.mean.vector += self.mean.vector.dtype.type(1 - self.kept) * (parameters.vector - self.mean.vector)
-
-    def state(self) -> dict[str, NDArray]:
-        return {"mean": self.mean.vector} if self.kept else {}
-
-    def restore(self, state: Mapping[str, NDArray]) -> None:
-        if self.kept:
-            self.mean.vector[:] = state["mean"]
-
-
 @dataclass
 class Position:
     """Where training stands between two batches: all that decides how it goes on.
@@ -114,7 +97,7 @@ class Position:
     counts: dict[str, NDArray] = field(default_factory=dict)  # of the learner, summed over the epoch
     activity: NDArray = field(default_factory=lambda: np.zeros(0))  # mean of each layer, summed over samples [L + 1]
     tested: Parameters | None = None  # what was tested at the end of the last epoch; None: `before`
-    kept: dict[str, NDArray] = field(default_factory=dict)  # of a checkpoint: `state` before training goes on
+    kept: dict[str, NDArray] | None = None  # of a checkpoint: `state` before training goes on
     sources: dict[str, Stateful] = field(default_factory=dict)  # learner, optimiser and average, while training runs
 
     @classmethod
@@ -131,16 +114,27 @@ class Position:
     def state(self) -> dict[str, NDArray]:
         """What learner, optimiser and average keep from batch to batch, as `source/name`."""
         if not self.sources:
-            return self.kept
+            return self.kept or {}
         return {f"{source}/{name}": value for source, each in self.sources.items() for name, value in each.state().items()}
 
-    def connect(self, sources: dict[str, Stateful]) -> None:
-        """Have these go on from what was kept, and be asked from now on."""
-        for source, each in sources.items():
-            own = {n.partition("/")[2]: value for n, value in self.kept.items() if n.partition("/")[0] == source}
-            if own:
+    def connect(self, learner: Learner, experiment: Experiment) -> tuple[Optimiser, Average]:
+        """An optimiser and an average that go on, as the learner does, from what was kept, and are asked from now on.
+
+        Raises EqspikeError for what was kept of another network or by another optimiser.
+        """
+        kept = self.state() if self.sources else self.kept
+        optimiser = optimisers[experiment.optimiser.name](experiment.optimiser, learner.parameters)
+        average = Average(learner.parameters, experiment.training.average)
+        self.sources = {"learner": learner, "optimiser": optimiser, "average": average}
+        for source, each in self.sources.items() if kept is not None else ():
+            own = {n.partition("/")[2]: value for n, value in kept.items() if n.partition("/")[0] == source}
+            try:
                 each.restore(own)
-        self.sources = sources
+            except EqspikeError:
+                raise
+            except (LookupError, ValueError, TypeError) as error:
+                raise EqspikeError(f"what it keeps of the {source} is missing or that of another network") from error
+        return optimiser, average
 
     def next_epoch(self) -> None:
         """An epoch has ended: count anew."""
@@ -168,10 +162,8 @@ def train(
     TrainingStopped where going on is pointless.
     """
     samples, settings = len(dataset.train), experiment.training
-    at, history, first_batch = position or Position.start(learner), [], True
-    optimiser = optimisers[experiment.optimiser.name](experiment.optimiser, learner.parameters)
-    average = Average(learner.parameters, settings.average)
-    at.connect({"learner": learner, "optimiser": optimiser, "average": average})
+    at, history, compiled = position or Position.start(learner), [], set[int]()
+    optimiser, average = at.connect(learner, experiment)
     while at.epoch <= settings.epochs:
         order = generator(experiment.seed, ORDER, epoch=at.epoch).permutation(samples)
         for first in range(at.done, samples, settings.batch_size):
@@ -183,8 +175,9 @@ def train(
             _count(at, outcome, batch, first)
             took = time.perf_counter() - began
             at.seconds += took
-            at.timed = at.timed if first_batch else (at.timed[0] + len(batch), at.timed[1] + took)
-            first_batch = False
+            if len(batch) in compiled:
+                at.timed = (at.timed[0] + len(batch), at.timed[1] + took)
+            compiled.add(len(batch))
             hooks.progress(Progress(at.epoch, at.done, samples, at.wrong))
             hooks.position(at)
 
@@ -192,7 +185,7 @@ def train(
             hooks.progress(Progress(at.epoch, done, total, at.wrong, testing=True))
             hooks.position(at)
 
-        with _averaged(learner, average):
+        with _averaged(at, learner, average):
             evaluation = evaluate(learner, dataset.test, on_test)
         history.append(_epoch(at, samples, evaluation))
         at.tested = average.mean.copy() if settings.average else None
@@ -219,17 +212,18 @@ def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, rates: list[flo
 
 
 @contextmanager
-def _averaged(learner: Learner, average: Average) -> Iterator[None]:
-    """The learner with its averaged weights, for a moment."""
+def _averaged(at: Position, learner: Learner, average: Average) -> Iterator[None]:
+    """The learner with its averaged weights, for a moment; the position keeps those that training goes on with."""
     if not average.kept:
         yield
         return
-    now = learner.parameters.vector.copy()
+    at.parameters = learner.parameters.copy()
     learner.parameters.vector[:] = average.mean.vector
     try:
         yield
     finally:
-        learner.parameters.vector[:] = now
+        learner.parameters.vector[:] = at.parameters.vector
+        at.parameters = learner.parameters
 
 
 def _watch(at: Position, outcome: Outcome, first: int, hooks: Hooks) -> None:
@@ -248,7 +242,7 @@ def _count(at: Position, outcome: Outcome, batch: Batch, first: int) -> None:
 
 
 def _epoch(at: Position, samples: int, evaluation: Evaluation) -> Epoch:
-    timed, seconds = at.timed if at.timed[0] else (at.done, at.seconds)
+    timed, seconds = at.timed
     return Epoch(
         number=at.epoch,
         train_error=at.wrong / samples,

@@ -153,7 +153,7 @@ def _write_position(position: Position, parameters: Parameters, group: h5py.Grou
         if not np.array_equal(own.vector, parameters.vector):
             write_parameters(own, group.create_group(name))
     for name, values in position.state().items():  # of persistent states hundreds of MB, most of it zeros and ones
-        options = {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) else {}
+        options = {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
         group.create_dataset(f"state/{name}", data=values, **options)
 
 
