@@ -135,17 +135,16 @@ def experiment(source: Path | str | None = None, changes: Iterable[str] = (), **
 
 def changed(settings: Experiment, changes: Iterable[str] = (), **more: Any) -> Experiment:
     """An experiment with changes, as `experiment` takes them. Raises EqspikeError as `experiment` does."""
-    table = settings.table()
-    before = {section: table.get(section, {}).get(key) for section, (_, key, _) in type(settings).leaves.items()}
-    apply(table, changes)
-    table = _merged(table, more)
+    table, asked = settings.table(), dict[str, Any]()
+    apply(asked, changes)
+    asked = _merged(asked, more)
     for section, (registry, key, _) in type(settings).leaves.items():
-        given = table.get(section, {})
-        if isinstance(given, dict) and given.get(key) != before[section] and given.get(key) in registry:
-            known = registry[given[key]].Settings.model_fields  # another leaf: what only the old one knew goes
-            old = registry[before[section]].Settings.model_fields
-            table[section] = {name: value for name, value in given.items() if name in known or name not in old}
-    return validated(table)
+        given, now = asked.get(section), table[section]
+        leaf = given.get(key, now[key]) if isinstance(given, Mapping) else now[key]
+        if leaf != now[key] and leaf in registry:  # what only the leaf of before knew goes with it
+            gone = {*registry[now[key]].Settings.model_fields} - {*registry[leaf].Settings.model_fields}
+            table[section] = {name: value for name, value in now.items() if name not in gone}
+    return validated(_merged(table, asked))
 
 
 def _merged(table: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

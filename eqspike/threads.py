@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
+
+from threadpoolctl import ThreadpoolController
 
 
 class Crew:
@@ -47,3 +51,18 @@ class Crew:
 def crew(count: int | None = None) -> Crew:
     """The crew of so many threads (None: one a core), the same one for all who ask."""
     return Crew(count or len(os.sched_getaffinity(0)))
+
+
+def blas_on_one_thread() -> AbstractContextManager[Any]:
+    """While it lasts, BLAS works on the caller's thread alone.
+
+    Its own threads would wait in a loop on the cores of a crew, and add numbers in an order that depends on the machine.
+    """
+    return _pools().limit(limits=1, user_api="blas")
+
+
+@lru_cache
+def _pools() -> ThreadpoolController:
+    """Of NumPy's BLAS and of SciPy's, which compiled code calls: both have to be loaded by now."""
+    import_module("scipy.linalg.cython_blas")
+    return ThreadpoolController()

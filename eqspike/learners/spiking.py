@@ -104,6 +104,15 @@ class Spiking(Learner):
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
         return cls(experiment, parameters)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy builds its own engine: what an engine has compiled cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("model", "engine")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.model = model_of(self.experiment, self.parameters.couplings)
+        self.engine = engines[self.experiment.engine.name](self.model, self.experiment.engine)
+
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely; the class with most output spikes wins, ties go to the one nearer its next spike."""
         phases = self.model.free()
