@@ -182,9 +182,26 @@ def _concrete(table: Mapping[str, Any]) -> type[Experiment]:
     return _with_leaves(base, tuple(chosen))
 
 
+class _Mixed(Part):
+    """Settings of a leaf and of the section that it stands in, together; pickled by what they are made of."""
+
+    parts: ClassVar[tuple[type[Part], type[Part]]]
+
+    def __reduce__(self) -> tuple[Callable[..., Part], tuple[Any, ...]]:
+        return _restored, (*self.parts, self.model_dump())
+
+
 @lru_cache(maxsize=256)
 def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
-    return part if other is None else create_model(part.__name__, __base__=(part, other), __doc__=part.__doc__)
+    if other is None:
+        return part
+    mixed = create_model(part.__name__, __base__=(_Mixed, part, other), __doc__=part.__doc__)
+    mixed.parts = part, other
+    return mixed
+
+
+def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:
+    return _mixed(part, other).model_validate(values)
 
 
 @lru_cache(maxsize=256)

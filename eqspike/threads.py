@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
+
+from threadpoolctl import ThreadpoolController
 
 
 class Crew:
@@ -47,3 +50,17 @@ class Crew:
 def crew(count: int | None = None) -> Crew:
     """The crew of so many threads (None: one a core), the same one for all who ask."""
     return Crew(count or len(os.sched_getaffinity(0)))
+
+
+class OneBlasThread:
+    """`with one():` BLAS on one thread: its own would wait in a loop on cores that others use, and change the last bit."""
+
+    def __init__(self) -> None:
+        self._controller = ThreadpoolController()  # of the libraries that are loaded by now
+
+    def __call__(self) -> AbstractContextManager[Any]:
+        limited: AbstractContextManager[Any] = self._controller.limit(limits=1, user_api="blas")
+        return limited
+
+    def __reduce__(self) -> tuple[type[OneBlasThread], tuple[()]]:
+        return OneBlasThread, ()

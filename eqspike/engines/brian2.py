@@ -12,15 +12,20 @@ The network is its own: Brian2's preferences and the objects of whoever uses Bri
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
 from typing import Any
 
-import brian2 as b2
 import numpy as np
 import sympy
+
+_hook = sys.excepthook
+import brian2 as b2  # noqa: E402
+
+sys.excepthook = _hook  # Brian2 takes over how errors are shown, of whatever program imports it
 from brian2.devices.device import RuntimeDevice, get_device
 from brian2.parsing.sympytools import sympy_to_str
 from brian2.stateupdaters.exact import get_linear_system
@@ -50,7 +55,7 @@ def exact(equations: Any, variables: Any, method_options: Any = None) -> str:
     names, M, c = get_linear_system(equations, variables)
     awake = {part: 1 for m in (M, c) for part in m.atoms(sympy.Function) if "not_refractory" in str(part)}
     M, c = M.subs(awake), c.subs(awake)  # Brian2 writes no variable that is refractory
-    values = {s: float(variables[s.name].get_value()) for s in M.free_symbols if getattr(variables.get(s.name), "scalar", False)}
+    values = {s: np.asarray(variables[s.name].get_value()).item() for s in M.free_symbols if getattr(variables.get(s.name), "scalar", False)}
     same: dict[float, Any] = {}
     for symbol, value in sorted(values.items(), key=lambda item: str(item[0])):
         M, c = (m.subs(symbol, sympy.oo if np.isinf(value) else same.setdefault(value, symbol)) for m in (M, c))
@@ -112,11 +117,13 @@ class Brian2Engine(Engine):
         text = neuron.equations
         if output:
             text = "\n".join(_replaced(line, "b", f"(b + {model.nudge.current})") for line in text.splitlines())
-        parameters = ("b", "target", "rate", "db")
+        exactly = neuron.method == "exact"
+        parameters = ["b", "target", "rate", "db", *([] if exactly else traces)]
+        moving = [f"d{name}/dt = -{name}/tau_{name} : 1" for name in traces] if exactly else []
         group = b2.NeuronGroup(
             size,
             "\n".join(
-                [text, *(f"d{name}/dt = -{name}/tau_{name} : 1" for name in traces), *(f"{name} : 1" for name in parameters)]
+                [text, *moving, *(f"{name} : 1" for name in parameters)]
                 + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer"]
             ),
             threshold=neuron.threshold,
@@ -125,9 +132,12 @@ class Brian2Engine(Engine):
                 + ["db += phase_sign * total_share", "count += 1"]
             ),
             refractory=neuron.refractory or False,
-            method=exact if neuron.method == "exact" else neuron.method,
+            method=exact if exactly else neuron.method,
             **common,
         )
+        if not exactly:  # another method is for the neuron's own equations: a trace decays exactly
+            decays = "\n".join(f"{name} *= exp(-dt/tau_{name})" for name in traces)
+            group.run_regularly(decays, when="after_groups", clock=common["clock"])
         if neuron.limit:
             group.run_regularly(neuron.limit, when="after_groups", clock=common["clock"])
         group.run_regularly(f"db += phase_sign * {self._reading()} * dt/dt_ref", when="before_synapses", clock=common["clock"])
@@ -189,10 +199,29 @@ class Brian2Engine(Engine):
         direct = isinstance(encoded, Direct)
         with _preferences(self.settings.codegen):
             if (len(batch), direct) != (self.replicas, self.direct):
-                self._build(len(batch), direct)
+                with self._refusals():
+                    self._build(len(batch), direct)
+                    self.network.run(0 * b2.ms, namespace={})  # where Brian2 reads the text and compiles it
             self._reset(parameters, batch, encoded.rates if isinstance(encoded, Direct) else None)
             spikes_in = None if isinstance(encoded, Direct) else raster(encoded, batch, self.model.seed, steps)
             return self._present(parameters, batch, phases, spikes_in, record, scale)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What Brian2 cannot run is one line."""
+        try:
+            yield
+        except (EqspikeError, MemoryError):
+            raise
+        except Exception as error:
+            self.replicas = 0
+            reason: BaseException = error
+            while reason.__cause__ is not None:
+                reason = reason.__cause__
+            what = " ".join(str(reason).split()) or type(reason).__name__
+            model, target = self.model.neuron_settings.model, self.settings.codegen
+            hint = "; a compiler is needed, or engine.codegen = 'numpy'" if target != "numpy" else ""
+            raise EqspikeError(f"Brian2 cannot run neuron.model = {model!r} ({target} target): {what[:300]}{hint}") from error
 
     def _present(
         self,
@@ -271,12 +300,16 @@ class Brian2Engine(Engine):
         """All variables that move by themselves; the time since the last spike in place of its date."""
         states = []
         for layer in self.layers:
-            state = {name: getattr(layer, name)[:].copy() for name in layer.equations.diff_eq_names}
+            state = {name: getattr(layer, name)[:].copy() for name in self._moving(layer)}
             if "lastspike" in layer.variables:
                 state["lastspike"] = np.asarray(self.network.t - layer.lastspike)
                 state["not_refractory"] = layer.not_refractory[:].copy()
             states.append(state)
         return states
+
+    def _moving(self, layer: Any) -> list[str]:
+        """Variables of a layer that move by themselves."""
+        return [name for name in (*self.model.neuron.states, *self.model.output_traces) if name in layer.variables]
 
     def _restore(self, states: list[dict[str, NDArray]]) -> None:
         for layer, state in zip(self.layers, states):
@@ -286,7 +319,7 @@ class Brian2Engine(Engine):
     def _check(self, batch: Batch) -> None:
         """Raise NotANumber for a state that is none."""
         for n, layer in enumerate(self.layers[1:], 1):
-            for name in layer.equations.diff_eq_names:
+            for name in self._moving(layer):
                 bad = ~np.isfinite(getattr(layer, name)[:].reshape(len(batch), -1)).all(axis=1)
                 if bad.any():
                     place = f"hidden layer {n}" if n < len(self.layers) - 1 else "the output layer"

@@ -13,7 +13,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from ..data.batch import Batch
 from ..experiments import Experiment, learners
@@ -22,6 +21,7 @@ from ..learning.work import Work
 from ..model.parameters import Parameters
 from ..rates.energy import network_energy
 from ..settings import Part
+from ..threads import OneBlasThread
 
 Cost = Literal["squared-error", "cross-entropy"]
 
@@ -48,7 +48,7 @@ class Backprop(Learner):
     def __init__(self, parameters: Parameters, *, cost: Cost = "squared-error") -> None:
         super().__init__(parameters)
         self.cost = cost
-        self._blas = ThreadpoolController()
+        self._one_blas_thread = OneBlasThread()
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
@@ -56,13 +56,13 @@ class Backprop(Learner):
 
     def predict(self, batch: Batch) -> Outcome:
         """Forward pass."""
-        with self._one_thread():
+        with self._one_blas_thread():
             activations, drive = self._forward(batch)
             return self._outcome(batch, activations, drive)
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """d(cost)/d(parameters), mean over the batch (Rumelhart, Hinton and Williams 1986)."""
-        with self._one_thread():
+        with self._one_blas_thread():
             return self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
@@ -80,16 +80,6 @@ class Backprop(Learner):
                 slope = slope @ self.parameters.weights[n].T
                 slope *= layers[n] > 0
         return change, self._outcome(batch, activations, drive, learned=True)
-
-    def _one_thread(self) -> Any:
-        """BLAS on one thread: with more, sums have another order, and the last bit depends on the machine."""
-        return self._blas.limit(limits=1, user_api="blas")
-
-    def effective_macs(self, batch: Batch) -> float:
-        """Multiply-accumulates of an inference in which neither activation nor weight is zero, mean over the batch."""
-        layers = [batch.images, *self._forward(batch)[0][:-1]]
-        used = (np.sum((layer != 0) @ np.count_nonzero(w, axis=1)) for layer, w in zip(layers, self.parameters.weights))
-        return float(sum(used)) / len(batch)
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:

@@ -28,14 +28,12 @@ its updates are the same step by step in both orders (`eqspike.rates.through_tim
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from ..data.batch import Batch
 from ..errors import EqspikeError
@@ -48,7 +46,7 @@ from ..model.schedule import Phase, Phases, phase_names, sources
 from ..rates.energy import from_below, network_energy
 from ..rates.settling import WIDE, iterate, product
 from ..settings import Part
-from ..threads import crew
+from ..threads import OneBlasThread, crew
 from .spiking import random_sign
 
 States = list[NDArray]  # per layer but the input [B, N_l]
@@ -135,7 +133,7 @@ class Hopfield(Learner):
         self.highest = HIGHEST[activation]
         self._change = Parameters(parameters.couplings, self.dtype)  # used again: fresh memory costs more than the product
         self._crew = crew(threads)
-        self._blas = ThreadpoolController()
+        self._one_blas_thread = OneBlasThread()
         if persistent and samples is None:
             raise EqspikeError("persistent states need the number of training samples: give samples")
         self.persistent_states: NDArray | None = None  # [samples, sum of N_l]
@@ -179,7 +177,7 @@ class Hopfield(Learner):
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely from zero."""
         self.check(batch)
-        with self._own_threads():
+        with self._one_blas_thread():
             return self._outcome(batch, *self._present(batch, self.rest(len(batch)), self.schedule(self.beta)[:1]))
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
@@ -188,7 +186,7 @@ class Hopfield(Learner):
         The estimate is the same object in every call: copy it to keep it.
         """
         targets, phases = self.targets(batch), self.schedule(self.signed_beta(batch))
-        with self._own_threads():
+        with self._one_blas_thread():
             settled, energy = self._present(batch, self.start(batch), phases, targets)
             if self.persistent_states is not None:
                 self.persistent_states[batch.samples] = np.concatenate(settled[0], axis=1)
@@ -300,10 +298,6 @@ class Hopfield(Learner):
         groups, energies = zip(*self._crew.each(present, range(0, len(batch), rows)))
         settled = [[np.concatenate(layer) for layer in zip(*phase)] for phase in zip(*groups)]
         return settled, np.array([np.concatenate(phase).sum(dtype=np.float64) for phase in zip(*energies)])
-
-    def _own_threads(self) -> AbstractContextManager[Any]:
-        """BLAS on one thread: its own would wait in a loop on the cores that settle samples, and change the last bit."""
-        return self._blas.limit(limits=1, user_api="blas")
 
     def start(self, batch: Batch) -> States:
         """Where the free phase of each sample begins."""

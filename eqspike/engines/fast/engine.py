@@ -41,6 +41,9 @@ class FastEngine(Engine):
         self._traces = self._layout.traces()
         self._buffers: dict[str, NDArray[Any]] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.model, self.settings)
+
     def present(
         self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
     ) -> Presentation:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from ...errors import EqspikeError
@@ -99,8 +100,15 @@ class Neuron:
             if any(equation.frozen for equation in self.system) != bool(self.refractory):
                 raise EqspikeError("`refractory` and equations with `(unless refractory)` go together")
             self.kick(values)
+            if self.method == "exact":
+                self._check_linear(values)
         except EqspikeError as error:
             raise EqspikeError(f"neuron.model = {settings.model!r}: {error}") from None
+
+    def _check_linear(self, values: Mapping[str, float]) -> None:
+        linear = text.probe([equation.right for equation in self.system], (*self.states, "b"), {**values, "dt": 1.0})
+        if linear is None or np.any(linear[1] != 0) or not np.isfinite(linear[0]).all():
+            raise EqspikeError("its equations are not linear, so method = 'exact' cannot integrate them: name 'euler', for instance")
 
 
 neurons: Registry[Neuron] = Registry("neuron", __name__)
