@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .data.batch import Batch
     from .data.dataset import Dataset, Images
     from .errors import EqspikeError
-    from .experiments import Experiment, experiment, learners
+    from .experiments import Experiment, experiment
     from .learners import Learner, build
     from .learning.learner import Outcome
     from .learning.loop import Epoch, Evaluation, Hooks, Position, evaluate, train

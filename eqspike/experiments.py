@@ -19,7 +19,20 @@ from .learning.optimisers import OptimiserSettings, optimisers
 from .learning.schedules import ScheduleSettings, schedules
 from .model.network import NetworkSettings
 from .registry import Registry
-from .settings import MOST_VALUES, MOST_WEIGHTS, Compute, Count, Part, PerLayer, Text, apply, as_toml, explain, flat, read_toml
+from .settings import (
+    MOST_VALUES,
+    MOST_WEIGHTS,
+    Compute,
+    Count,
+    Part,
+    PerLayer,
+    Text,
+    apply,
+    as_toml,
+    explain,
+    flat,
+    read_toml,
+)
 
 OUTER = 1000  # before the data are known: no input or output layer of theirs is as wide
 TEST_BATCH = 200  # samples predicted together; no effect on the result
@@ -74,7 +87,9 @@ class Experiment(Part):
             ("training.learning_rates", self.training.learning_rates),
         ):
             if len(values) not in (1, matrices):
-                raise ValueError(f"{where} has {len(values)} values for {matrices} weight matrices: give 1 or {matrices}")
+                raise ValueError(
+                    f"{where} has {len(values)} values for {matrices} weight matrices: give 1 or {matrices}"
+                )
         if not self.network.layers:
             self.check_size((OUTER, *self.network.hidden, OUTER))
         self.check()
@@ -139,10 +154,13 @@ def changed(settings: Experiment, changes: Iterable[str] = (), **more: Any) -> E
     table = _merged(table, more)
     for section, (registry, key, _) in type(settings).leaves.items():
         given = table.get(section, {})
-        if isinstance(given, dict) and given.get(key) != before[section] and given.get(key) in registry:
-            known = registry[given[key]].Settings.model_fields  # another leaf: what only the old one knew goes
-            old = registry[before[section]].Settings.model_fields
-            table[section] = {name: value for name, value in given.items() if name in known or name not in old}
+        name = given.get(key) if isinstance(given, dict) else None
+        if isinstance(name, str) and name != before[section] and name in registry:
+            known = registry[name].Settings.model_fields  # another leaf: what only the old one knew goes
+            old = registry[str(before[section])].Settings.model_fields
+            table[section] = {
+                setting: value for setting, value in given.items() if setting in known or setting not in old
+            }
     return validated(table)
 
 
@@ -195,9 +213,11 @@ class _Mixed(Part):
 def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
     if other is None:
         return part
-    mixed = create_model(part.__name__, __base__=(_Mixed, part, other), __doc__=part.__doc__)
+    bases: Any = (_Mixed, part, other)
+    mixed: Any = create_model(part.__name__, __base__=bases, __doc__=part.__doc__)
     mixed.parts = part, other
-    return mixed
+    chosen: type[Part] = mixed
+    return chosen
 
 
 def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:

@@ -70,7 +70,9 @@ def compare_engines(
     assert first.recording is not None and first.change is not None
     direct = isinstance(model.encoding.encode(batch.images, 1), Direct)
     for layer, spikes in enumerate(first.recording.spikes[direct:], int(direct)):
-        assert spikes.mean() > least, f"layer {layer} hardly spikes ({spikes.mean():.4f}): the comparison would be empty"
+        assert spikes.mean() > least, (
+            f"layer {layer} hardly spikes ({spikes.mean():.4f}): the comparison would be empty"
+        )
     assert np.abs(first.change.vector).max() > 1e-3, "the rule changes no weight: the comparison would be empty"
     for name, other in zip(names[1:], results[1:], strict=True):
         assert other.recording is not None and other.change is not None
@@ -80,8 +82,8 @@ def compare_engines(
             for a, b in zip(getattr(first.recording, kind), getattr(other.recording, kind), strict=True):
                 np.testing.assert_allclose(b, a, atol=1e-9, err_msg=f"{kind}: {name} against {names[0]}")
         np.testing.assert_allclose(other.change.vector, first.change.vector, atol=1e-9, err_msg=f"dW: {name}")
-        for a, b in zip(first.spikes, other.spikes, strict=True):
-            np.testing.assert_array_equal(b, a, f"counts: {name} against {names[0]}")
+        for x, y in zip(first.spikes, other.spikes, strict=True):
+            np.testing.assert_array_equal(y, x, f"counts: {name} against {names[0]}")
         np.testing.assert_array_equal(other.readout, first.readout, f"readout: {name} against {names[0]}")
     return results
 
@@ -90,7 +92,11 @@ def scenario(*changes: str, sizes: Sequence[int] = SIZES) -> tuple[Model, Parame
     """A small network with these settings, weights that make it active, and a batch."""
     hidden = f"network.hidden={list(sizes[1:-1])}"
     parameters = active_parameters(sizes)
-    return model_of(experiment(changes=[hidden, *changes]), parameters.couplings), parameters, batch_for(sizes[0], sizes[-1])
+    return (
+        model_of(experiment(changes=[hidden, *changes]), parameters.couplings),
+        parameters,
+        batch_for(sizes[0], sizes[-1]),
+    )
 
 
 def check_neuron(name: str, *changes: str, engines_: Sequence[str] = ("brian2", "fast")) -> None:
@@ -100,7 +106,9 @@ def check_neuron(name: str, *changes: str, engines_: Sequence[str] = ("brian2", 
     """
     neuron = neurons[name]
     neuron.check(neuron.Settings(model=name))
-    assert neuron.Settings.model_fields.keys() >= {"model", "dt_ref", "tau_rho", "tau_slow"}, "Settings derives from NeuronSettings"
+    assert neuron.Settings.model_fields.keys() >= {"model", "dt_ref", "tau_rho", "tau_slow"}, (
+        "Settings derives from NeuronSettings"
+    )
     model, parameters, batch = scenario(f"neuron.model={name}", *changes)
     results = compare_engines(model, parameters, batch, engines_)
     for engine, result in zip(engines_, results, strict=True):
@@ -122,7 +130,9 @@ def check_rule(name: str, *changes: str) -> None:
             sources(phases)
             assert phases[0].name == "free" and phases[0].beta == 0, "a presentation begins with the free phase"
             assert any(phase.sign for phase in phases), "no phase has a sign: nothing would be learned"
-            assert rule.divisor(phases) != 0 and rule.divisor(phases) == -rule.divisor(rule.schedule(60, 30, -beta, replay))
+            assert rule.divisor(phases) != 0 and rule.divisor(phases) == -rule.divisor(
+                rule.schedule(60, 30, -beta, replay)
+            )
         change = f"plasticity.replay={str(replay).lower()}"
         compare_engines(*scenario(f"plasticity.estimator={name}", change, *changes))
 
@@ -131,7 +141,9 @@ def check_encoding(name: str, *changes: str) -> None:
     """An encoding gives each sample the same input whoever stands beside it, and both engines answer alike."""
     model, parameters, batch = scenario(f"encoding.name={name}", *changes)
     together = _numbers(model.encoding.encode(batch.images, 50))
-    assert np.isfinite(together).all() and together.min() >= 0 and together.any(), "an input is finite, not negative, not empty"
+    assert np.isfinite(together).all() and together.min() >= 0 and together.any(), (
+        "an input is finite, not negative, not empty"
+    )
     alone = _numbers(model.encoding.encode(batch.images[[2]], 50))
     np.testing.assert_array_equal(alone[0], together[2], "a sample's input depends on its batch")
     black = _numbers(model.encoding.encode(np.zeros_like(batch.images), 50))
@@ -153,7 +165,11 @@ def check_coupling(coupling: Coupling, classes: int = 4) -> None:
     """All that a coupling says of itself agrees with its list of synapses, and both engines run it."""
     synapses, rng = coupling.synapses(), np.random.default_rng(0)
     assert len(synapses.pre) == len(synapses.post) == len(synapses.weight) > 0
-    for places, count in ((synapses.pre, coupling.pre), (synapses.post, coupling.post), (synapses.weight, np.prod(coupling.shape))):
+    for places, count in (
+        (synapses.pre, coupling.pre),
+        (synapses.post, coupling.post),
+        (synapses.weight, np.prod(coupling.shape)),
+    ):
         assert places.min() >= 0 and places.max() < count, "a synapse leads out of a layer, or has no weight"
     matrix = np.zeros((coupling.pre, coupling.post))
     weights = rng.normal(size=coupling.shape)
@@ -170,7 +186,9 @@ def check_coupling(coupling: Coupling, classes: int = 4) -> None:
     np.testing.assert_array_equal(coupling.fan_in, np.bincount(synapses.post, minlength=coupling.post), "fan_in")
     assert coupling.count == len(synapses.pre) and coupling.glorot > 0
     silent = weights.ravel()[synapses.weight] == 0
-    for zeros, places, count in zip(coupling.zeros(weights), (synapses.pre, synapses.post), (coupling.pre, coupling.post)):
+    for zeros, places, count in zip(
+        coupling.zeros(weights), (synapses.pre, synapses.post), (coupling.pre, coupling.post)
+    ):
         np.testing.assert_array_equal(zeros, np.bincount(places[silent], minlength=count), "zeros")
     assert coupling.bias_of.shape == (coupling.post,) and set(coupling.bias_of) == set(range(coupling.biases))
     layers = (coupling, Dense(coupling.above, (classes,)))
@@ -184,8 +202,15 @@ def check_engine(name: str, reference: str = "brian2") -> None:
     for sizes in ((12, 4), (12, 9, 4), SIZES):
         for rule in rules:
             for variant in variants:
-                compare_engines(*scenario(f"plasticity.estimator={rule}", *variant, sizes=sizes), names=(reference, name))
-    for change in (*(f"encoding.name={e}" for e in encodings), "plasticity.nudge=held", "phases.dt=0.25", "neuron.tau_m=1.0"):
+                compare_engines(
+                    *scenario(f"plasticity.estimator={rule}", *variant, sizes=sizes), names=(reference, name)
+                )
+    for change in (
+        *(f"encoding.name={e}" for e in encodings),
+        "plasticity.nudge=held",
+        "phases.dt=0.25",
+        "neuron.tau_m=1.0",
+    ):
         compare_engines(*scenario(change), names=(reference, name))
 
 
@@ -211,9 +236,15 @@ def check_learner(name: str, *changes: str, dataset: Dataset | None = None) -> N
     gradient = learner.gradient(batch)[0].copy()
     assert gradient.vector.shape == learner.parameters.vector.shape and np.isfinite(gradient.vector).all()
     assert gradient.vector.any(), "the gradient is zero"
-    for other in (pickle.loads(pickle.dumps(learner)), copy.deepcopy(learner), build(settings, dataset, learner.parameters)):
+    for other in (
+        pickle.loads(pickle.dumps(learner)),
+        copy.deepcopy(learner),
+        build(settings, dataset, learner.parameters),
+    ):
         other.restore(state)
-        np.testing.assert_array_equal(other.gradient(batch)[0].vector, gradient.vector, "a copy with the same state differs")
+        np.testing.assert_array_equal(
+            other.gradient(batch)[0].vector, gradient.vector, "a copy with the same state differs"
+        )
     bad = Batch(batch.images, np.full(10, classes), batch.samples)
     try:
         learner.gradient(bad)

@@ -101,7 +101,7 @@ def test_weights_stay_one_matrix_in_both_directions():
     batch = Batch(images, np.array([0, 2]), np.arange(2))
     learner.parameters.vector[:] -= 0.001 * learner.gradient(batch)[0].vector
     learner.predict(batch)
-    pair = learner.engine.pairs[1]
+    pair = learner.engine.built.pairs[1]
     up = np.asarray(pair.w[:]).reshape(2, 5, 3)
     np.testing.assert_array_equal(up[0], learner.parameters.weights[1])
     np.testing.assert_array_equal(up[1], learner.parameters.weights[1])

@@ -40,11 +40,16 @@ def test_default_experiment_learns_digits(seed):
 
 
 @pytest.mark.parametrize(
-    ("estimator", "rate", "error"), [("one-sided", 0.008, 0.2), ("acceleration", 0.002, 0.6)], ids=lambda value: str(value)
+    ("estimator", "rate", "error", "more"),
+    [
+        ("one-sided", 0.008, 0.2, ()),
+        ("acceleration", 0.004, 0.4, ("phases.free=100.0", "phases.nudged=30.0", "neuron.tau_rho=10.0")),
+    ],
+    ids=lambda value: str(value),
 )
-def test_other_estimators_learn_too(estimator, rate, error):
+def test_other_estimators_learn_too(estimator, rate, error, more):
     """Slower than `centered`, but learning: chance is 90 % error."""
-    changes = [f"plasticity.estimator={estimator}", f"training.learning_rates=[{rate}]"]
+    changes = [f"plasticity.estimator={estimator}", f"training.learning_rates=[{rate}]", *more]
     _, history = run(experiment(changes=[*changes, "plasticity.beta_sign=random", "training.epochs=4"]), digits())
     assert history[-1].test_error < error
 

@@ -52,7 +52,9 @@ class SpikingExperiment(Experiment):
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
-            raise ValueError(f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}")
+            raise ValueError(
+                f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
+            )
 
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
@@ -160,10 +162,10 @@ class Spiking(Learner):
             events += spikes[n] @ zeros
         return events
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         return super().state()
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         super().restore(state)
 
     @classmethod
@@ -175,7 +177,10 @@ class Spiking(Learner):
         steps, learning = sum(phase.steps for phase in phases), sum(phase.sign != 0 for phase in phases)
         dense = (
             Work(multiply_accumulates=free * synapses, neuron_updates=free * neurons_),
-            Work(multiply_accumulates=steps * synapses + learning * (lowest + sum(others)), neuron_updates=steps * neurons_),
+            Work(
+                multiply_accumulates=steps * synapses + learning * (lowest + sum(others)),
+                neuron_updates=steps * neurons_,
+            ),
         )
         return {"dense": dense, **super().alternatives(experiment, parameters)}
 
@@ -230,4 +235,4 @@ def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
     return zeros
 
 
-__all__ = ["EqspikeError", "Spiking", "SpikingExperiment", "model_of", "zero_fan_out", "OUTER"]
+__all__ = ["OUTER", "EqspikeError", "Spiking", "SpikingExperiment", "model_of", "zero_fan_out"]

@@ -83,14 +83,16 @@ class FastEngine(Engine):
             bias[:, : couplings[0].post] += received.astype(self._dtype)
         return Given(
             probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
-            raster=np.ascontiguousarray(encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8),
+            raster=np.ascontiguousarray(
+                encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8
+            ),
             keys=np.stack([batch.streams(self.model.seed, purpose) for purpose in (INPUT_SPIKES, MEMBRANE)], axis=1),
             bias=bias,
             targets=(np.arange(layout.sizes[-1]) == batch.labels[:, None]) * number(self.model.target_rate),
             rate_of_count=self.model.readout_rate,
         )
 
-    def _layers(self, parameters: Parameters) -> tuple[Layers, list[NDArray]]:
+    def _layers(self, parameters: Parameters) -> tuple[Layers, list[NDArray[Any]]]:
         """The layers as the kernels read them, and the arrays whose addresses they hold."""
         up, down, kept = [], [], []
         for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
@@ -129,10 +131,12 @@ class FastEngine(Engine):
         B, L, slots = len(batch), len(batch) if rows else 0, int(plan.slot.max()) + 1
         return Kept(
             lit=self._buffer("lit", (B, pixels + 2 * GROUP), np.int64),
-            count=self._buffer("count", (B,), np.int64),
+            lit_count=self._buffer("count", (B,), np.int64),
             words=self._buffer("words", (B, groups, padded(steps, 64) // 64, GROUP), np.uint64),
             hidden=self._buffer("hidden", (L, M // GROUP, padded(rows, 64) // 64, GROUP), np.uint64),
-            shared=self._buffer("shared", (L, int(np.ptp(plan.window)), padded(int(layout.sizes[0]), TILE * lanes(self._dtype)))),
+            shared=self._buffer(
+                "shared", (L, int(np.ptp(plan.window)), padded(int(layout.sizes[0]), TILE * lanes(self._dtype)))
+            ),
             g=self._buffer("g kept", (L, rows, M)),
             forward=self._buffer("forward", (L, slots, K, M)),
             input_start=self._buffer("input start", (L, slots, K, pixels + 2 * GROUP)),
@@ -170,7 +174,7 @@ class FastEngine(Engine):
 
     def _change(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
         """Gather dW of each coupling, and dB."""
-        layout, couplings, B = self._layout, self.model.couplings, len(kept.bias)
+        layout, couplings = self._layout, self.model.couplings
         change = Parameters(couplings, self._dtype)
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
             if n > 0:
@@ -178,10 +182,7 @@ class FastEngine(Engine):
             elif isinstance(encoded, Direct):
                 source = self._direct_source(encoded, kept)
             else:
-                source = Source(
-                    *(couplings[0].pre, couplings[0].post, kept.lit, kept.count, kept.words, 0, int(plan.window[0])),
-                    *(int(np.ptp(plan.window)), kept.shared, 0, kept.input_start, kept.forward),
-                )
+                source = self._input_source(plan, kept)
             way.gather(source, weights.reshape(-1), n == 0, self._crew)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
             own = kept.bias[:, first : first + coupling.post].sum(axis=0)
@@ -189,30 +190,64 @@ class FastEngine(Engine):
                 biases[:] = own
             else:
                 biases[:] = np.bincount(coupling.bias_of, own, coupling.biases)
-        assert B
         return change
+
+    def _input_source(self, plan: Plan, kept: Kept) -> Source:
+        """Of the coupling above an input of spikes."""
+        return Source(
+            pre=self.model.couplings[0].pre,
+            post=self.model.couplings[0].post,
+            lit=kept.lit,
+            lit_count=kept.lit_count,
+            words=kept.words,
+            first=0,
+            bit=int(plan.window[0]),
+            rows=int(np.ptp(plan.window)),
+            g=kept.shared,
+            column=0,
+            start=kept.input_start,
+            forward=kept.forward,
+        )
 
     def _hidden_source(self, n: int, plan: Plan, kept: Kept) -> Source:
         """Of the coupling above hidden layer n."""
         coupling, B = self.model.couplings[n], len(kept.bias)
         lit = self._buffer(f"all {n}", (B, coupling.pre), np.int64)
-        count = self._buffer(f"count {n}", (B,), np.int64)
-        lit[:], count[:] = np.arange(coupling.pre), coupling.pre
-        first, column = int(self._layout.offset[n - 1]), int(self._layout.offset[n])
+        lit_count = self._buffer(f"count {n}", (B,), np.int64)
+        lit[:], lit_count[:] = np.arange(coupling.pre), coupling.pre
         return Source(
-            *(coupling.pre, coupling.post, lit, count, kept.hidden, first, 0, int(plan.steps[plan.row >= 0].sum())),
-            *(kept.g, column, kept.start, kept.forward),
+            pre=coupling.pre,
+            post=coupling.post,
+            lit=lit,
+            lit_count=lit_count,
+            words=kept.hidden,
+            first=int(self._layout.offset[n - 1]),
+            bit=0,
+            rows=int(plan.steps[plan.row >= 0].sum()),
+            g=kept.g,
+            column=int(self._layout.offset[n]),
+            start=kept.start,
+            forward=kept.forward,
         )
 
     def _direct_source(self, encoded: Direct, kept: Kept) -> Source:
         """Of an input without spikes: each pixel is its rate times the unit behind the biases."""
         coupling, B = self.model.couplings[0], len(kept.bias)
-        lit, count, words = (np.zeros_like(each) for each in (kept.lit, kept.count, kept.words))
-        lit[:, : coupling.pre], count[:] = np.arange(coupling.pre), coupling.pre
-        start = encoded.rates.astype(self._dtype)[:, None, None]
+        lit, lit_count = np.zeros_like(kept.lit), np.full_like(kept.lit_count, coupling.pre)
+        lit[:, : coupling.pre] = np.arange(coupling.pre)
         return Source(
-            *(coupling.pre, coupling.post, lit, count, words, 0, 0, 0),
-            *(kept.shared, 0, start, kept.bias.reshape(B, 1, 1, -1)),
+            pre=coupling.pre,
+            post=coupling.post,
+            lit=lit,
+            lit_count=lit_count,
+            words=np.zeros_like(kept.words),
+            first=0,
+            bit=0,
+            rows=0,
+            g=kept.shared,
+            column=0,
+            start=encoded.rates.astype(self._dtype)[:, None, None],
+            forward=kept.bias.reshape(B, 1, 1, -1),
         )
 
     def _recording(

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...kernels import compiled, inlined
 from .draw import GROUP
 from .drive import PATTERNS, TILE, write_patterns
 from .vectors import (
     clear,
-    compiled,
     copy,
     fma,
-    inlined,
     lanes_of,
     load,
     load_first,
@@ -94,13 +93,13 @@ def gather_dense(unit, units, blocks, many, source, table, change):
         block, at = part // tiles, part % tiles * TILE * lanes
         low, high = source.pre * block // blocks, source.pre * (block + 1) // blocks
         clear_rows(pointer(change), low, high, width, at)
-        for b in range(len(source.count)):
+        for b in range(len(source.lit_count)):
             G, n = shifted(pointer(source.g[b]), source.column + at), 0
             if many:
                 tabulate(G, source.g.shape[2], source.rows, pointer(table))
-            while n < source.count[b] and source.lit[b, n] < low:
+            while n < source.lit_count[b] and source.lit[b, n] < low:
                 n += 1
-            while n < source.count[b] and source.lit[b, n] < high:
+            while n < source.lit_count[b] and source.lit[b, n] < high:
                 total = shifted(pointer(change), source.lit[b, n] * width)
                 add_spikes(source, b, n, many, G, pointer(table), total, width - at, at)
                 for slot in range(source.start.shape[1]):
@@ -179,12 +178,12 @@ def add_row(factor, row, total, rest, at):
 def gather_listed(pre, post, weight, scale, source, change):
     """dW of any coupling, synapse by synapse in the order of the neurons below, summed over the batch in a fixed order."""
     change[:] = 0
-    for b in range(len(source.count)):
+    for b in range(len(source.lit_count)):
         n = 0
         for synapse in range(len(pre)):
-            while n < source.count[b] and source.lit[b, n] < pre[synapse]:
+            while n < source.lit_count[b] and source.lit[b, n] < pre[synapse]:
                 n += 1
-            if n == source.count[b]:
+            if n == source.lit_count[b]:
                 break
             if source.lit[b, n] > pre[synapse]:
                 continue
