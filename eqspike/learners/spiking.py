@@ -139,13 +139,9 @@ class Spiking(Learner):
             "neuron_updates": np.array([phase.steps * batch * sum(self.parameters.sizes[1:]) for phase in phases]),
             "weight_updates": np.array([phase.sign != 0 for phase in phases]) * fan.count(spikes, fan.learning),
         }
-        place = [self.phases.index(phase.name) for phase in phases]
-        counts = {}
-        for name, rows in by_phase.items():
-            counts[name] = np.zeros((len(self.phases), *rows.shape[1:]), np.int64)
-            np.add.at(counts[name], place, rows)
-        free = np.array([phase.name == FREE for phase in phases])
-        steps = sum(phase.steps for phase in phases if phase.name == FREE)
+        place = np.array([[phase.name == name for phase in phases] for name in self.phases], np.int64)
+        counts = {name: place @ rows for name, rows in by_phase.items()}
+        free, steps = place[0].astype(bool), sum(phase.steps for phase in phases if phase.name == FREE)
         return Outcome(
             scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
             activity=[layer[free].sum(axis=0) / (batch * steps) for layer in spikes],

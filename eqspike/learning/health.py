@@ -113,6 +113,6 @@ class Monitor:
 def _squares(values):  # type: ignore[no-untyped-def]
     """Sum of squares; BLAS would wake its threads for it."""
     total = values[0] - values[0]
-    for value in values:
-        total += value * value
+    for n in range(len(values)):
+        total += values[n] * values[n]
     return total

@@ -38,7 +38,9 @@ class FastEngine(Engine):
         self._layout = Layout(model, settings.precision)
         self._dtype = self._layout.dtype
         self._crew = crew(settings.threads)
-        self._traces = self._layout.traces()
+        self._traces, self._layers = self._layout.traces(), self._layout.layers()
+        self._change = Parameters(model.couplings, self._dtype)  # used again: fresh memory costs more than the sums
+        self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept]] = {}
         self._buffers: dict[str, NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -48,27 +50,27 @@ class FastEngine(Engine):
         self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
     ) -> Presentation:
         """As `Engine.present` says."""
-        layout, threads = self._layout, self._crew.count
-        plan = layout.plan(tuple(phases), scale)
+        threads, plan = self._crew.count, self._layout.plan(tuple(phases), scale)
         steps = int((plan.raster_from + plan.steps).max())
         encoded = self.model.encoding.encode(batch.images, steps)
         given = self._given(parameters, batch, encoded)
-        layers, weights = self._layers(parameters)
-        kept, seen = self._kept(plan, batch, steps), self._seen(plan, batch, record)
-        scratch = self._scratch(plan, batch.images.shape[1], steps)
+        scratch, kept = self._memory(plan, batch, steps)
+        seen = self._seen(plan, batch, record)
+        weights = self._weights(parameters)
 
         def simulate(thread: int) -> None:
-            present(thread, threads, layers, plan, self._traces, given, scratch, kept, seen)
+            present(thread, threads, self._layers, plan, self._traces, given, scratch, kept, seen)
 
         self._crew.each(simulate, range(threads))
         del weights  # which the kernels read by their addresses
         self._check(seen.broken, batch)
-        counts = np.split(seen.spikes.sum(axis=0), layout.offset[1:-1], axis=1)
+        counts = seen.spikes.sum(axis=0)
+        offset, sizes = self._layout.offset, self._layout.sizes
         return Presentation(
-            spikes=[seen.input_spikes.sum(axis=0), *(c[:, :n] for c, n in zip(counts, layout.sizes, strict=True))],
+            spikes=[seen.input_spikes.sum(axis=0), *(counts[:, first : first + n] for first, n in zip(offset, sizes))],
             readout=seen.readout,
             settled=seen.settled,
-            change=self._change(plan, kept, encoded) if len(kept.bias) else None,
+            change=self._gather(plan, kept, encoded) if len(kept.bias) else None,
             recording=self._recording(tuple(phases), encoded, batch, seen, steps) if record else None,
         )
 
@@ -92,15 +94,22 @@ class FastEngine(Engine):
             rate_of_count=self.model.readout_rate,
         )
 
-    def _layers(self, parameters: Parameters) -> tuple[Layers, list[NDArray[Any]]]:
-        """The layers as the kernels read them, and the arrays whose addresses they hold."""
-        up, down, kept = [], [], []
+    def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
+        """Tell the layers where the weights are; the arrays that are there."""
+        arrays: list[NDArray[Any]] = []
         for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
             above, below = way.prepare(weights, input_=n == 0)
-            kept += [above, below]
-            up.append((way.up[0], above.ctypes.data, way.up[1].ctypes.data))
-            down.append((way.down[0], below.ctypes.data, way.down[1].ctypes.data))
-        return self._layout.layers(np.array(up, np.uint64), np.array(down, np.uint64)), kept
+            self._layers.up[n, 1], self._layers.down[n, 1] = above.ctypes.data, below.ctypes.data
+            arrays += [above, below]
+        return arrays
+
+    def _memory(self, plan: Plan, batch: Batch, steps: int) -> tuple[Scratch, Kept]:
+        """What a presentation works with and leaves behind, made once for each schedule and size of a batch."""
+        key = (id(plan), len(batch))
+        if key not in self._records or self._records[key][0] is not plan:
+            record = plan, self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
+            self._records[key] = record
+        return self._records[key][1:]
 
     def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
         threads, layout, M, S = self._crew.count, self._layout, self._layout.row, self._layout.states
@@ -162,6 +171,7 @@ class FastEngine(Engine):
         buffer = self._buffers.get(name)
         if buffer is None or buffer.shape != shape:
             buffer = self._buffers[name] = aligned(shape, dtype or self._dtype)
+            self._records.clear()  # which may hold the one that was there
         return buffer
 
     def _check(self, broken: NDArray[np.int64], batch: Batch) -> None:
@@ -172,10 +182,9 @@ class FastEngine(Engine):
             name = f"hidden layer {layer + 1}" if layer + 1 < len(self._layout.sizes) else "the output layer"
             raise NotANumber(name, self._layout.neurons[layer].states[variable], int(sample))
 
-    def _change(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
-        """Gather dW of each coupling, and dB."""
-        layout, couplings = self._layout, self.model.couplings
-        change = Parameters(couplings, self._dtype)
+    def _gather(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
+        """Gather dW of each coupling, and dB; in the same memory every time."""
+        layout, couplings, change = self._layout, self.model.couplings, self._change
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
             if n > 0:
                 source = self._hidden_source(n, plan, kept)

@@ -44,9 +44,13 @@ class Layout:
         """Rows of the state."""
         return max(len(layer.states) for layer in self.neurons)
 
-    def layers(self, up: NDArray[np.uint64], down: NDArray[np.uint64]) -> Layers:
-        """The layers, with the addresses of their couplings' functions, weights and geometries [L, 3]."""
+    def layers(self) -> Layers:
+        """The layers; addresses of weights are 0 until `with_weights` fills them in."""
         neuron, kick = self.model.neuron, self.model.neuron.kick(self.model.values)
+        up, down = (
+            np.array([[getattr(way, side)[0], 0, getattr(way, side)[1].ctypes.data] for way in self.ways], np.uint64)
+            for side in ("up", "down")
+        )
         code = [self.code[layer] for layer in self.neurons]
         places = np.arange(64 * self.word[-1])
         layer = np.searchsorted(64 * self.word, places, side="right") - 1
@@ -112,6 +116,7 @@ class Layout:
 
     def _numbers(self, pulls: Sequence[float]) -> NDArray[Any]:
         """What the neurons' code reads, for the pull of each phase's nudge [P, L, C]."""
-        numbers = [[layer.numbers(pull if layer.nudged else 0.0) for layer in self.neurons] for pull in pulls]
+        numbers_of = lru_cache(maxsize=None)(lambda layer, pull: layer.numbers(pull))  # a matrix exponential each
+        numbers = [[numbers_of(layer, pull if layer.nudged else 0.0) for layer in self.neurons] for pull in pulls]
         longest = max(len(row) for phase in numbers for row in phase)
         return np.array([[np.pad(row, (0, longest - len(row))) for row in phase] for phase in numbers], self.dtype)

@@ -101,11 +101,7 @@ def gather_dense(unit, units, blocks, many, source, table, change):
                 n += 1
             while n < source.lit_count[b] and source.lit[b, n] < high:
                 total = shifted(pointer(change), source.lit[b, n] * width)
-                add_spikes(source, b, n, many, G, pointer(table), total, width - at, at)
-                for slot in range(source.start.shape[1]):
-                    for k in range(source.start.shape[2]):
-                        row = shifted(pointer(source.forward[b, slot, k]), source.column + at)
-                        add_row(source.start[b, slot, k, source.first + n], row, total, width - at, at)
+                add_neuron(source, b, n, many, G, pointer(table), total, width - at, at)
                 n += 1
 
 
@@ -139,8 +135,8 @@ def tabulate(G, stride, rows, table):
 
 
 @inlined
-def add_spikes(source, b, n, many, G, table, total, rest, at):
-    """Add the rows of G of a tile in which neuron n spiked; `rest` columns are left."""
+def add_neuron(source, b, n, many, G, table, total, rest, at):
+    """Add what neuron n contributes to a tile of its row of dW, of which `rest` columns are left, in four registers."""
     lanes, words, stride = lanes_of(total), pointer(source.words[b]), source.words.shape[2]
     w, x = load_first(total, at, rest), load_first(total, at + lanes, rest - lanes)
     y, z = load_first(total, at + 2 * lanes, rest - 2 * lanes), load_first(total, at + 3 * lanes, rest - 3 * lanes)
@@ -148,7 +144,7 @@ def add_spikes(source, b, n, many, G, table, total, rest, at):
         bits = window(words, source.first + n, stride, source.bit + chunk, min(64, source.rows - chunk))
         place = chunk // 4 * PATTERNS * TILE * lanes
         while bits:
-            if many:
+            if many:  # four rows at a time, as their pattern
                 row = shifted(table, place + int(bits & uint64(15)) * TILE * lanes)
                 place += PATTERNS * TILE * lanes
                 bits >>= uint64(4)
@@ -157,21 +153,16 @@ def add_spikes(source, b, n, many, G, table, total, rest, at):
                 bits &= bits - uint64(1)
             w, x = w + load(row, 0), x + load(row, lanes)
             y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
+    for slot in range(source.start.shape[1]):
+        for k in range(source.start.shape[2]):
+            factor = spread(source.start[b, slot, k, source.first + n])
+            row = shifted(pointer(source.forward[b, slot, k]), source.column + at)
+            w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
+            y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
     store_first(total, at, w, rest)
     store_first(total, at + lanes, x, rest - lanes)
     store_first(total, at + 2 * lanes, y, rest - 2 * lanes)
     store_first(total, at + 3 * lanes, z, rest - 3 * lanes)
-
-
-@inlined
-def add_row(factor, row, total, rest, at):
-    """Add a multiple of a row to a tile."""
-    lanes = lanes_of(total)
-    if factor != 0:
-        for vector in range(TILE):
-            place = at + vector * lanes
-            moved = fma(spread(factor), load(row, vector * lanes), load_first(total, place, rest - vector * lanes))
-            store_first(total, place, moved, rest - vector * lanes)
 
 
 @compiled
