@@ -114,8 +114,9 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
             super().__init__(function)
         finally:
             config.CACHE_DIR = before
-        file = self._cache_file
-        self._cache_file = _SealedFile(self._cache_path, file._index_name.removesuffix(".nbi"), file._source_stamp)
+        theirs: Any = self.__dict__["_cache_file"]
+        name = theirs._index_name.removesuffix(".nbi")
+        self._cache_file = _SealedFile(self._cache_path, name, theirs._source_stamp)
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep a function; on a full disk it is not kept."""

@@ -39,6 +39,7 @@ from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
+from ..model.hardware import HardwareSettings, hardware
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
@@ -69,11 +70,16 @@ class HopfieldSettings(Part):
 class HopfieldExperiment(Experiment):
     """An experiment with a Hopfield network of rates."""
 
-    leaves: ClassVar[Any] = {**Experiment.leaves, "plasticity": (rules, "estimator", None)}
+    leaves: ClassVar[Any] = {
+        **Experiment.leaves,
+        "plasticity": (rules, "estimator", None),
+        "hardware": (hardware, "name", None),
+    }
 
     phases: Phases = Phases()
     plasticity: Plasticity = Plasticity()
     hopfield: HopfieldSettings = HopfieldSettings()
+    hardware: HardwareSettings = HardwareSettings()
 
     def check(self) -> None:
         name = self.plasticity.estimator
@@ -147,7 +153,7 @@ class Hopfield(Learner):
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
         phases, plasticity = experiment.phases, experiment.plasticity
-        return cls(
+        learner = cls(
             parameters.astype(experiment.engine.precision),
             step=phases.dt,
             n_free=phases.steps("free"),
@@ -160,6 +166,13 @@ class Hopfield(Learner):
             threads=experiment.engine.threads,
             **experiment.hopfield.model_dump(),
         )
+        learner.hardware = hardware[experiment.hardware.name](experiment.hardware, learner.parameters, experiment.seed)
+        return learner
+
+    @property
+    def acting(self) -> Parameters:
+        """The weights as the hardware reads them, which the network computes with."""
+        return self.hardware.read(self.parameters)
 
     @classmethod
     def describe(cls, experiment: Any) -> str:
@@ -234,8 +247,8 @@ class Hopfield(Learner):
     def effective_macs(self, batch: Batch) -> float:
         """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""
         clamped, halves = self.clamp(batch.images), self.halves()
-        up = [np.count_nonzero(w, axis=1) for w in self.parameters.weights]  # products a unit takes part in, upward
-        down = [np.count_nonzero(w, axis=0) for w in self.parameters.weights]
+        up = [np.count_nonzero(w, axis=1) for w in self.acting.weights]  # products a unit takes part in, upward
+        down = [np.count_nonzero(w, axis=0) for w in self.acting.weights]
         trail = [self.rest(len(batch))]
         self.settle_clamped(clamped, trail[0], self.n_free, trail=trail)
         products = int(np.sum((batch.images != 0) @ up[0]))
@@ -256,15 +269,15 @@ class Hopfield(Learner):
 
     def energy(self, states: States, images: NDArray[Any]) -> NDArray[Any]:
         """Network energy E of each sample [B]; without its nudge, and without the input's own square."""
-        return network_energy(self.parameters, states, self.clamp(images).drive)
+        return network_energy(self.acting, states, self.clamp(images).drive)
 
     def force(
         self, states: States, images: NDArray[Any], targets: NDArray[Any] | None = None, beta: float = 0.0
     ) -> States:
         """-dF/ds [B, N_l] as above, before the clip: at a fixed point it is 0 or points out of the range."""
         drive = self.clamp(images).drive
-        forces = [total - s for total, s in zip(from_below(self.parameters, states, drive), states)]
-        for force, above, weights in zip(forces, states[1:], self.parameters.weights[1:]):
+        forces = [total - s for total, s in zip(from_below(self.acting, states, drive), states)]
+        for force, above, weights in zip(forces, states[1:], self.acting.weights[1:]):
             force += above @ weights.T
         if targets is not None:
             forces[-1] += beta * (targets - states[-1])
@@ -278,11 +291,11 @@ class Hopfield(Learner):
 
     def clamp(self, images: NDArray[Any]) -> Clamped:
         """The network with these images [B, N_0] as its input."""
-        up = self.parameters.weights
+        up = self.acting.weights
         unused = np.zeros((0, 0), self.dtype)  # nothing goes down to the input
         down = [unused, *(np.ascontiguousarray(weights.T) for weights in up[1:])]
         drive = product(images.astype(self.dtype, copy=False), up[0])
-        return Clamped(drive, tuple(up), tuple(down), tuple(self.parameters.biases))
+        return Clamped(drive, tuple(up), tuple(down), tuple(self.acting.biases))
 
     def _present(
         self, batch: Batch, start: States, phases: Sequence[Phase], targets: NDArray[Any] | None = None
@@ -293,7 +306,7 @@ class Hopfield(Learner):
         """
         images = batch.images.astype(self.dtype, copy=False)
         clamped, from_ = self.clamp(images[:0]), sources(phases)
-        wide = any(min(weights.shape) >= WIDE for weights in self.parameters.weights[1:])
+        wide = any(min(weights.shape) >= WIDE for weights in self.acting.weights[1:])
         rows = min(ROWS, -(-len(batch) // 2)) if wide else len(batch)  # thin layers settle too fast to be shared out
 
         def present(first: int) -> tuple[list[States], list[NDArray[Any]]]:
@@ -303,7 +316,7 @@ class Hopfield(Learner):
             for phase, source in zip(phases, from_):
                 goal = targets[group] if targets is not None and phase.beta else None
                 ends.append(self.settle_clamped(part, ends[source + 1], phase.steps, goal, phase.beta))
-            return ends[1:], [network_energy(self.parameters, states, part.drive) for states in ends[1:]]
+            return ends[1:], [network_energy(self.acting, states, part.drive) for states in ends[1:]]
 
         groups, energies = zip(*self._crew.each(present, range(0, len(batch), rows)))
         settled = [[np.concatenate(layer) for layer in zip(*phase)] for phase in zip(*groups)]

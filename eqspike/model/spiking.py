@@ -58,6 +58,11 @@ class Model:
         """The traces of output neurons: the nudge may read rho as well."""
         return self.traces | ({"rho": self.neuron_settings.tau_rho} if self.pulled else {})
 
+    def recorded(self, output: bool) -> str:
+        """The trace of a hidden or an output neuron that a recording shows: rho, or the first that there is."""
+        names = self.output_traces if output else self.traces
+        return "rho" if "rho" in names else next(iter(names))
+
     @cached_property
     def pulled(self) -> bool:
         """Whether the nudge reads the trace rho while it moves."""

@@ -205,7 +205,7 @@ class Brian2Engine(Engine):
         """Watch every layer for one presentation; training runs without monitors."""
         model, pairs = self.model, []
         for n, layer in enumerate(self.built.layers[1:], 1):
-            names = [model.neuron.membrane, _trace(model, n == len(self.built.layers) - 1)]
+            names = [model.neuron.membrane, model.recorded(n == len(self.built.layers) - 1)]
             pairs.append(
                 (b2.SpikeMonitor(layer), b2.StateMonitor(layer, names, record=True, when="end", clock=layer.clock))
             )
@@ -224,15 +224,9 @@ class Brian2Engine(Engine):
             raster_[at, np.asarray(spike_monitor.i)] = 1
             spikes.append(_by_sample(raster_, B))
             potentials.append(_by_sample(getattr(states, model.neuron.membrane).T, B))
-            traces.append(_by_sample(getattr(states, _trace(model, n == len(self.built.layers) - 1)).T, B))
+            traces.append(_by_sample(getattr(states, model.recorded(n == len(self.built.layers) - 1)).T, B))
         self.built.network.remove(*(monitor for pair in monitors for monitor in pair))
         return Recording(phases, spikes, potentials, traces)
-
-
-def _trace(model: Model, output: bool) -> str:
-    """The trace that is recorded: rho, or the first that there is."""
-    names = model.output_traces if output else model.traces
-    return "rho" if "rho" in names else next(iter(names))
 
 
 def _by_sample(rows: NDArray[Any], replicas: int) -> NDArray[Any]:

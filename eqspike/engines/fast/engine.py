@@ -24,7 +24,7 @@ from .couple import padded
 from .draw import GROUP
 from .drive import PATTERNS, TILE
 from .layout import Layout
-from .records import Given, Kept, Layers, Plan, Scratch, Seen, Source
+from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
 from .vectors import aligned, lanes
 
@@ -269,7 +269,9 @@ class FastEngine(Engine):
             inputs = raster(encoded, batch, model.seed, steps)
         bits = np.unpackbits(seen.history_bits.view(np.uint8), axis=2, bitorder="little")
         places = [slice(first, first + n) for first, n in zip(layout.offset, layout.sizes)]
-        membrane, trace = model.neuron.states.index(model.neuron.membrane), [layer.states for layer in layout.neurons]
+        last = len(places) - 1
+        rows = [layer.states.index(model.recorded(n == last)) for n, layer in enumerate(layout.neurons)]
+        membrane = model.neuron.states.index(model.neuron.membrane)
         return Recording(
             phases=phases,
             spikes=[
@@ -277,5 +279,5 @@ class FastEngine(Engine):
                 *(bits[:, :, 64 * w : 64 * w + n] for w, n in zip(layout.word, layout.sizes)),
             ],
             potentials=[seen.history[:, :, membrane, place] for place in places],
-            traces=[seen.history[:, :, states.index("rho"), place] for states, place in zip(trace, places)],
+            traces=[seen.history[:, :, row, place] for row, place in zip(rows, places)],
         )
