@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from .data.batch import Batch
     from .data.dataset import Dataset, Images
     from .errors import EqspikeError
-    from .experiments import Experiment, experiment, learners
+    from .experiments import Experiment, experiment
     from .learners import Learner, build
     from .learning.learner import Outcome
-    from .learning.loop import Epoch, Evaluation, Hooks, Position, evaluate, train
+    from .learning.loop import Epoch, Evaluation, Hooks, evaluate, train
+    from .learning.position import Position
     from .model.parameters import Parameters
     from .runs import records
     from .runs.exports import load_weights
@@ -24,7 +25,7 @@ _HOMES = {  # imported when they are asked for: `--help` does not wait for a com
     "data": "data", "records": "runs.records", "EqspikeError": "errors", "Batch": "data.batch", "Dataset": "data.dataset",
     "Images": "data.dataset", "Experiment": "experiments", "experiment": "experiments",
     "Learner": "learners", "build": "learners", "Outcome": "learning.learner", "Epoch": "learning.loop",
-    "Evaluation": "learning.loop", "Hooks": "learning.loop", "Position": "learning.loop", "evaluate": "learning.loop",
+    "Evaluation": "learning.loop", "Hooks": "learning.loop", "Position": "learning.position", "evaluate": "learning.loop",
     "train": "learning.loop", "Parameters": "model.parameters", "load_weights": "runs.exports", "train_run": "runs.run",
 }  # fmt: skip
 __all__ = [

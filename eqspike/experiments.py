@@ -21,7 +21,21 @@ from .learning.optimisers import OptimiserSettings, optimisers
 from .learning.schedules import ScheduleSettings, schedules
 from .model.network import NetworkSettings
 from .registry import Registry
-from .settings import MOST_VALUES, MOST_WEIGHTS, Compute, Count, Part, PerLayer, Text, apply, as_toml, explain, flat, in_short, read_toml
+from .settings import (
+    MOST_VALUES,
+    MOST_WEIGHTS,
+    Compute,
+    Count,
+    Part,
+    PerLayer,
+    Text,
+    apply,
+    as_toml,
+    explain,
+    flat,
+    in_short,
+    read_toml,
+)
 
 OUTER = 1000  # before the data are known: no input or output layer of theirs is as wide
 TEST_BATCH = 200  # samples predicted together; no effect on the result
@@ -76,7 +90,9 @@ class Experiment(Part):
             ("training.learning_rates", self.training.learning_rates),
         ):
             if len(values) not in (1, matrices):
-                raise ValueError(f"{where} has {len(values)} values for {matrices} weight matrices: give 1 or {matrices}")
+                raise ValueError(
+                    f"{where} has {len(values)} values for {matrices} weight matrices: give 1 or {matrices}"
+                )
         if not self.network.layers:
             self.check_size((OUTER, *self.network.hidden, OUTER))
         self.check()
@@ -187,9 +203,28 @@ def _concrete(table: Mapping[str, Any]) -> type[Experiment]:
     return _with_leaves(base, tuple(chosen))
 
 
+class _Mixed(Part):
+    """Settings of a leaf and of the section that it stands in, together; pickled by what they are made of."""
+
+    parts: ClassVar[tuple[type[Part], type[Part]]]
+
+    def __reduce__(self) -> tuple[Callable[..., Part], tuple[Any, ...]]:
+        return _restored, (*self.parts, self.model_dump())
+
+
 @lru_cache(maxsize=256)
 def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
-    return part if other is None else create_model(part.__name__, __base__=(part, other), __doc__=part.__doc__)
+    if other is None:
+        return part
+    bases: Any = (_Mixed, part, other)
+    mixed: Any = create_model(part.__name__, __base__=bases, __doc__=part.__doc__)
+    mixed.parts = part, other
+    chosen: type[Part] = mixed
+    return chosen
+
+
+def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:
+    return _mixed(part, other).model_validate(values)
 
 
 @lru_cache(maxsize=256)

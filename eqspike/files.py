@@ -61,7 +61,11 @@ def _part_prefix(path: Path) -> str:
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file whose content is at hand, as `write_whole` does."""
-    write_whole(path, lambda part: Path(part).write_bytes(content))
+
+    def write(part: str) -> None:
+        Path(part).write_bytes(content)
+
+    write_whole(path, write)
 
 
 def _umask() -> int:

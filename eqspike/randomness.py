@@ -32,7 +32,7 @@ def words(keys: NDArray[np.uint64], counters: NDArray[np.uint64]) -> NDArray[np.
 def uniforms(keys: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
     """The first numbers of each stream, uniform in [0, 1) with 53 random bits [..., count]."""
     drawn = words(np.asarray(keys, np.uint64)[..., None], np.arange(count, dtype=np.uint64))
-    return (drawn >> np.uint64(11)) * (1.0 / (1 << 53))
+    return np.asarray((drawn >> np.uint64(11)) * (1.0 / (1 << 53)), np.float64)
 
 
 def streams(seed: int, purpose: int, split: str, epoch: int, samples: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -48,7 +48,9 @@ PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max
 class Part(BaseModel):
     """A group of settings."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 class Compute(Part):

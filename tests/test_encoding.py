@@ -6,13 +6,27 @@ import numpy as np
 import pytest
 from networks import network
 
-from eqspike.encoding import initial_potentials, rasters
 from eqspike.data.batch import Batch
-from eqspike.randomness import generator, stream, word
+from eqspike.errors import EqspikeError
+from eqspike.experiments import experiment
+from eqspike.learners.spiking import model_of
+from eqspike.model.encodings import encodings, raster
+from eqspike.randomness import MEMBRANE, generator, stream, uniforms, words
+from eqspike.testing import check_encoding
 
 
 def batch_of(images: np.ndarray, samples: np.ndarray, epoch: int = 0, split: str = "train") -> Batch:
     return Batch(images.astype(np.float32), np.zeros(len(images), np.int64), samples, epoch, split)
+
+
+def rasters(settings, batch: Batch, steps: int) -> np.ndarray:
+    """Input spikes [B, T, N]."""
+    return raster(model_of(settings, ()).encoding.encode(batch.images, steps), batch, settings.seed, steps)
+
+
+@pytest.mark.parametrize("name", encodings)
+def test_every_encoding_passes_its_check(name):
+    check_encoding(name)
 
 
 @pytest.mark.parametrize("brightness", [0.0, 0.1, 0.5, 1.0])
@@ -63,7 +77,7 @@ def test_seed_epoch_split_and_sample_each_make_other_spikes():
 
 
 def test_initial_potentials_are_uniform():
-    v = initial_potentials(network(()), batch_of(np.zeros((200, 1)), np.arange(200)), 100)
+    v = uniforms(batch_of(np.zeros((200, 1)), np.arange(200)).streams(0, MEMBRANE), 100)
     assert v.min() >= 0 and v.max() < 1
     assert np.abs(np.histogram(v, 10, (0, 1))[0] / v.size - 0.1).max() < 0.01
 
@@ -71,11 +85,38 @@ def test_initial_potentials_are_uniform():
 def test_splitmix64_reference_values():
     """The published sequence for the seed 1234567 (Vigna's splitmix64.c)."""
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
-    assert [int(word(np.uint64(1234567), np.uint64(n))) for n in range(5)] == expected
+    assert words(np.array(1234567, np.uint64), np.arange(5, dtype=np.uint64)).tolist() == expected
 
 
 def test_streams_and_generators_are_apart():
-    keys = {int(stream(s, p, split, e, n)) for s in range(3) for p in range(3) for split in ("train", "test")
+    keys = {stream(s, p, split, e, n) for s in range(3) for p in range(3) for split in ("train", "test")
             for e in range(3) for n in range(3)}  # fmt: skip
     assert len(keys) == 162
     assert generator(1, 2).random() == generator(1, 2).random() != generator(1, 3).random()
+
+
+def test_latency_is_one_spike_per_period_and_brighter_is_earlier():
+    settings = network((), "encoding.name=latency", "encoding.period=5.0")
+    images = np.array([[1.0, 0.75, 0.5, 0.05, 0.0]])
+    spikes = rasters(settings, batch_of(images, np.arange(1)), 25)[0]
+    assert [np.flatnonzero(train).tolist() for train in spikes.T] == [[0, 10, 20], [2, 12, 22], [5, 15], [9, 19], []]
+
+
+def test_current_is_the_rate_of_each_pixel():
+    settings = network((), "encoding.name=current", "encoding.max_rate=0.6")
+    given = model_of(settings, ()).encoding.encode(np.array([[0.0, 0.5, 1.0]], np.float32), 10)
+    np.testing.assert_allclose(given.rates, [[0.0, 0.3, 0.6]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["encoding.name=poisson", "encoding.max_rate=1.5"], "at most 1 can be drawn"),
+        (["encoding.name=latency", "encoding.period=0.7"], "period = 0.7 ms is not a multiple of phases.dt = 0.5 ms"),
+        (["encoding.name=latency", "encoding.max_rate=0.5"], "encoding.max_rate is an unknown setting"),
+        (["encoding.name=morse"], "unknown encoding 'morse': There are current, latency, poisson"),
+    ],
+)
+def test_an_encoding_that_makes_no_input_is_one_line(change, message):
+    with pytest.raises(EqspikeError, match=message):
+        experiment(changes=change)

@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import subprocess
+import sys
+
+import brian2 as b2
 import numpy as np
 import pytest
 from networks import make, network, parameters, samples
 
-from eqspike.engines.base import fan_out
-from eqspike.engines.brian2 import Brian2Engine
-from eqspike.errors import EqspikeError
 from eqspike.data.batch import Batch
-from eqspike.phases import free_phase, schedule
+from eqspike.engines import NotANumber
+from eqspike.errors import EqspikeError
+from eqspike.model.neurons import Neuron, neurons
+from eqspike.model.neurons.lif import LIFSettings, lif
+from eqspike.testing import check_engine, compare_engines, scenario
 
 
-@pytest.mark.parametrize("hidden", [(), (9,), (9, 7), (8, 7, 6)], ids=str)
-@pytest.mark.parametrize("estimator", ["centered", "one-sided", "acceleration"])
-@pytest.mark.parametrize("variant", [(), ("plasticity.replay=false", "neuron.tau_m=10", "neuron.v_floor=-0.2")])
-def test_engines_agree_spike_for_spike(hidden, estimator, variant):
-    settings = network(hidden, f"plasticity.estimator={estimator}", *variant)
-    sizes = (12, *hidden, 4)
-    batch = samples(5, sizes[0], sizes[-1])
-    reference, fast = (
-        make(name, settings, parameters(sizes)).present(batch, schedule(settings), True) for name in ("brian2", "fast")
-    )
-    for layer, (expected, found) in enumerate(zip(reference.recording.spikes, fast.recording.spikes)):
-        assert expected.mean() > 0.02, f"layer {layer} hardly spikes: the comparison would be empty"
-        np.testing.assert_array_equal(found, expected)
-    for expected, found in zip(reference.recording.potentials, fast.recording.potentials):
-        np.testing.assert_allclose(found, expected, atol=1e-9)
-    for expected, found in zip(reference.recording.traces, fast.recording.traces):
-        np.testing.assert_allclose(found, expected, atol=1e-9)
-    assert np.abs(reference.change.vector).max() > 0.1
-    np.testing.assert_allclose(fast.change.vector, reference.change.vector, atol=1e-9)
-    for expected, found in zip(reference.spikes, fast.spikes):
-        np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(fast.readout, reference.readout)
+def test_the_fast_engine_is_the_reference_spike_for_spike():
+    check_engine("fast")
 
 
 def test_engines_agree_with_negative_beta_and_a_small_step():
     settings = network((6,), "plasticity.estimator=one-sided", "phases.dt=0.25", "neuron.tau_m=1.0")
     batch = samples(3, 10, 3)
-    phases = schedule(settings, beta_sign=-1)
-    changes = [make(n, settings, parameters((10, 6, 3))).present(batch, phases).change.vector for n in ("brian2", "fast")]
+    learners = [make(name, settings, parameters((10, 6, 3))) for name in ("brian2", "fast")]
+    changes = [learner.present(batch, learner.model.training(-1)).change.vector for learner in learners]
     np.testing.assert_allclose(*changes, atol=1e-9)
+
+
+def test_engines_agree_on_wide_layers_and_long_phases():
+    """More neurons than a tile has columns, more steps than a word has bits."""
+    compare_engines(*scenario("phases.free=40.0", "phases.nudged=35.0", sizes=(40, 150, 70, 10)), least=0.005)
 
 
 def test_brian2_cython_target_agrees_with_numpy():
@@ -60,7 +52,8 @@ def test_rule_against_brute_force(estimator):
     """dW from the recorded spikes by the letter of the rule, with no engine's help."""
     settings = network((7, 5), f"plasticity.estimator={estimator}")
     sizes = (9, 7, 5, 3)
-    shown = make("fast", settings, parameters(sizes)).present(samples(2, 9, 3), schedule(settings), record=True)
+    learner = make("fast", settings, parameters(sizes))
+    shown = learner.present(samples(2, 9, 3), learner.model.training(), record=True)
     slow = 1.0 if estimator == "acceleration" else 0.0
     neuron, dt = settings.neuron, settings.phases.dt
     for pair in range(3):
@@ -69,7 +62,7 @@ def test_rule_against_brute_force(estimator):
             pre, post = (shown.recording.spikes[layer][b].astype(float) for layer in (pair, pair + 1))
             state, kept, step = np.zeros((2, sizes[pair] + sizes[pair + 1])), None, 0  # rho and slow of both
             for phase in shown.recording.phases:
-                if phase.restart:
+                if phase.start:
                     state = kept.copy()
                 elif phase.beta:
                     kept = state.copy()
@@ -94,7 +87,7 @@ def test_counts_against_brute_force(name, estimator):
         weights[weights < np.quantile(weights, 0.2)] = 0
     learner = make(name, settings, values)
     batch = samples(4, 9, 3)
-    recording = learner.present(batch, schedule(settings), record=True).recording
+    recording = learner.present(batch, learner.model.training(), record=True).recording
     outcome = learner.gradient(batch)[1]
     phases = len(learner.phases)
     spikes, events, zeros, changes = np.zeros((phases, 4)), np.zeros(phases), np.zeros(phases), np.zeros(phases)
@@ -117,7 +110,6 @@ def test_counts_against_brute_force(name, estimator):
     np.testing.assert_array_equal(outcome.counts["zero_weight_events"], zeros)
     np.testing.assert_array_equal(outcome.counts["weight_updates"], changes)
     np.testing.assert_array_equal(outcome.counts["neuron_updates"], [4 * 15 * n for n in (60, 30, 30)[:phases]])
-    np.testing.assert_array_equal(fan_out(sizes), [7, 5, 3 + 7, 5])
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -149,10 +141,10 @@ def test_a_sample_does_not_depend_on_its_batch(name):
     settings = network((9,))
     batch = samples(6, 12, 4)
     learner = make(name, settings, parameters((12, 9, 4)))
-    together = learner.present(batch, free_phase(settings))
+    together = learner.present(batch, learner.model.free())
     order = np.array([4, 1])
     apart = learner.present(
-        Batch(batch.images[order], batch.labels[order], batch.samples[order], batch.epoch), free_phase(settings)
+        Batch(batch.images[order], batch.labels[order], batch.samples[order], batch.epoch), learner.model.free()
     )
     np.testing.assert_array_equal(apart.readout, together.readout[order])
     np.testing.assert_array_equal(apart.settled, together.settled[order])
@@ -167,19 +159,93 @@ def test_repeated_presentation_is_the_same(name):
     assert learner.gradient(batch)[0].vector.tobytes() == first.vector.tobytes()
 
 
-def test_edited_equation():
-    """The Brian2 engine takes another neuron: here one whose membrane leaks quadratically."""
+def variant(name: str, **changes) -> str:
+    """A neuron that differs from the LIF in its text; registered once."""
+    if name not in neurons:
+        text = {field: getattr(lif, field) for field in ("equations", "threshold", "reset", "receive", "limit")}
+        neurons.register(name)(Neuron(LIFSettings, **text | changes))
+    return name
 
-    class Quadratic(Brian2Engine):
-        method = "euler"
 
-        def equations(self, layer):
-            return super().equations(layer).replace("dv/dt = ", "dv/dt = -0.2*v**2/dt_ref + ")
+QUADRATIC = lif.equations.replace("dv/dt = ", "dv/dt = -0.2*v**2/dt_ref + ")
 
-    settings, values, batch = network((9,)), parameters((12, 9, 4)), samples(4, 12, 4)
-    plain = make("brian2", settings, values).predict(batch)
-    edited = Quadratic(settings, values).predict(batch)
-    assert 0 < edited.counts["spikes"][0, 1:].sum() < plain.counts["spikes"][0, 1:].sum()
+
+@pytest.mark.parametrize("method", ["euler", "rk2", "rk4", "exponential_euler"])
+def test_an_edited_equation_is_what_both_engines_run(method):
+    """A membrane that leaks quadratically, by the method that its text names."""
+    equations = QUADRATIC if method != "exponential_euler" else lif.equations.replace("-v/tau_m", "-v*exp(-I)/tau_syn")
+    name = variant(f"quadratic-{method}", equations=equations, method=method)
+    edited = compare_engines(*scenario(f"neuron.model={name}"))[1]
+    plain = compare_engines(*scenario())[1]
+    assert 0 < sum(layer.sum() for layer in edited.spikes[1:]) < sum(layer.sum() for layer in plain.spikes[1:])
+
+
+def test_equations_that_are_not_linear_are_not_taken_for_linear():
+    name = variant("quadratic", equations=QUADRATIC)
+    with pytest.raises(EqspikeError, match="'quadratic'.*not linear.*'euler'"):
+        network((4,), f"neuron.model={name}")
+
+
+def test_text_that_brian2_refuses_is_one_line():
+    name = variant("units", equations=lif.equations.replace("-v/tau_m", "-v"), method="euler")
+    with pytest.raises(EqspikeError, match="Brian2 cannot run neuron.model = 'units'.* units") as error:
+        make("brian2", network((4,), f"neuron.model={name}"), parameters((12, 4, 2))).predict(samples(2, 12, 2))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("engine", ["fast", "brian2"])
+def test_a_membrane_that_is_not_a_number_is_told(engine):
+    name = variant("broken", equations=lif.equations.replace("-v/tau_m", "0*v/(v*tau_syn)"), method="euler")
+    learner = make(engine, network((4,), f"neuron.model={name}"), parameters((12, 4, 2)))
+    learner.parameters.weights[0][:] = np.inf
+    with pytest.raises(NotANumber, match="hidden layer 1: the variable .* is not a number any more"):
+        learner.predict(samples(2, 12, 2))
+
+
+@pytest.mark.parametrize("name", ["fast", "brian2"])
+def test_copies_work_alone(name):
+    learner, batch = make(name, network((5,)), parameters((12, 5, 3))), samples(3, 12, 3)
+    expected = learner.gradient(batch)[0].copy()
+    for other in (copy.deepcopy(learner), pickle.loads(pickle.dumps(learner))):
+        learner.parameters.vector[:] = 0
+        assert other.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
+        learner.parameters.vector[:] = other.parameters.vector
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    code = """
+import numpy as np, os
+from networks import make, network, parameters, samples
+learner, batch = make("fast", network((30,)), parameters((40, 30, 5)), threads=2), samples(8, 40, 5)
+before = learner.gradient(batch)[0].vector.tobytes()
+child = os.fork()
+if child == 0:
+    os._exit(learner.gradient(batch)[0].vector.tobytes() != before)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=__file__.rpartition("/")[0], timeout=60)
+    assert done.returncode == 0
+
+
+def test_brian2_of_the_host_is_left_as_it_was():
+    group = b2.NeuronGroup(3, "dv/dt = 100*Hz : 1", threshold="v > 1", reset="v = 0", method="euler")
+    monitor = b2.SpikeMonitor(group)
+    before = b2.prefs.codegen.target, b2.prefs.core.default_float_dtype
+    b2.prefs.core.default_float_dtype = np.float32
+    try:
+        b2.run(20 * b2.ms)
+        plain = make("brian2", network((5,)), parameters((12, 5, 3)), codegen="cython").gradient(samples(2, 12, 3))[0]
+        b2.run(80 * b2.ms)
+        assert monitor.num_spikes > 10 and (b2.prefs.codegen.target, b2.prefs.core.default_float_dtype) == (before[0], np.float32)
+    finally:
+        b2.prefs.core.default_float_dtype = before[1]
+    again = make("brian2", network((5,)), parameters((12, 5, 3)), codegen="cython").gradient(samples(2, 12, 3))[0]
+    assert plain.vector.tobytes() == again.vector.tobytes(), "the host's preferences changed the engine's numbers"
+
+
+def test_errors_of_the_host_are_shown_as_the_host_wants():
+    code = "import sys, eqspike.engines.brian2; raise SystemExit(sys.excepthook is not sys.__excepthook__)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["fast", "brian2"])

@@ -9,8 +9,12 @@ import pytest
 from networks import cosine, make, network, parameters, slope
 
 from eqspike.data.batch import Batch
-from eqspike.phases import free_phase, schedule
-from eqspike.plasticity import beta_difference
+from eqspike.errors import EqspikeError
+from eqspike.experiments import experiment
+from eqspike.learners.spiking import random_sign
+from eqspike.model.rules import rules
+from eqspike.model.schedule import Phase, sources, split
+from eqspike.testing import check_rule
 
 IMAGES, REPEATS = 4, 64
 DEPTHS = [(5, 3), (5, 4, 3), (5, 4, 4, 3)]
@@ -31,7 +35,7 @@ def finite_differences(sizes: tuple[int, ...], seed: int, step: float = 0.05) ->
     target = (np.arange(sizes[-1]) == labels[:, None]) * settings.plasticity.target_rate
 
     def cost():
-        rates = learner.present(batch, free_phase(settings)).readout / 8000
+        rates = learner.present(batch, learner.model.free()).readout / 8000
         return 0.5 * np.sum((rates - target) ** 2) / IMAGES
 
     return slope(cost, learner.parameters.vector, step)
@@ -71,7 +75,7 @@ def test_acceleration_points_along_the_gradient_over_both_signs_of_beta(sizes, r
     images, labels = images_and_labels(sizes, 0)
     batch = Batch(np.repeat(images, REPEATS, 0), np.repeat(labels, REPEATS), np.arange(IMAGES * REPEATS))
     learner = make("fast", settings, parameters(sizes, 0, -0.8, 1.0))
-    up, down = (learner.present(batch, schedule(settings, sign)).change.vector.copy() for sign in (1, -1))
+    up, down = (learner.present(batch, learner.model.training(sign)).change.vector.copy() for sign in (1, -1))
     found = -(up - down)
     record_property("cosine", cosine(found, finite_differences(sizes, 0)))
     assert cosine(found, finite_differences(sizes, 0)) > 0.9
@@ -83,7 +87,8 @@ def test_no_nudge_no_update():
     images = np.random.default_rng(0).uniform(0, 1, (4, 8)).astype(np.float32)
     batch = Batch(images, np.arange(4) % 3, np.arange(4))
     for name in ("fast", "brian2"):
-        shown = make(name, settings, parameters((8, 6, 5, 3))).present(batch, schedule(settings))
+        learner = make(name, settings, parameters((8, 6, 5, 3)))
+        shown = learner.present(batch, learner.model.training())
         assert all(layer.sum() > 0 for layer in shown.spikes)
         assert np.abs(shown.change.vector).max() < 1e-12
 
@@ -96,23 +101,49 @@ def test_weights_stay_one_matrix_in_both_directions():
     batch = Batch(images, np.array([0, 2]), np.arange(2))
     learner.parameters.vector[:] -= 0.001 * learner.gradient(batch)[0].vector
     learner.predict(batch)
-    pair = learner.pairs[1]
+    pair = learner.engine.built.pairs[1]
     up = np.asarray(pair.w[:]).reshape(2, 5, 3)
     np.testing.assert_array_equal(up[0], learner.parameters.weights[1])
     np.testing.assert_array_equal(up[1], learner.parameters.weights[1])
     fast = make("fast", settings, learner.parameters)
     fast.predict(batch)
-    down = fast._transposed()[learner.parameters.weights[0].size :].reshape(3, 5)
-    np.testing.assert_array_equal(down.T, learner.parameters.weights[1])
+    above, below = fast.engine._layout.ways[1].prepare(fast.parameters.weights[1], input_=False)
+    np.testing.assert_array_equal(above[:, :3], learner.parameters.weights[1])
+    np.testing.assert_array_equal(below[:, :5].T, learner.parameters.weights[1])
 
 
 def test_random_sign_of_beta():
     settings = network((4,), "plasticity.estimator=one-sided", "plasticity.beta_sign=random")
     learner = make("fast", settings, parameters((6, 4, 3)))
     signs = [
-        learner._beta_sign(Batch(np.zeros((1, 6), np.float32), np.zeros(1, int), np.array([sample]), epoch))
+        random_sign(learner.model.seed, Batch(np.zeros((1, 6), np.float32), np.zeros(1, int), np.array([sample]), epoch))
         for sample in range(20)
         for epoch in range(20)
     ]
     assert set(signs) == {-1, 1} and abs(np.mean(signs)) < 0.2
-    assert beta_difference(schedule(settings, -1)) == -1.0
+    assert learner.model.rule.divisor(learner.model.training(-1)) == -1.0
+
+
+@pytest.mark.parametrize("name", rules)
+def test_every_rule_passes_its_check(name):
+    check_rule(name)
+
+
+def test_traces_that_no_rule_reads_are_not_simulated():
+    for estimator, traces in (("centered", {"rho"}), ("acceleration", {"rho", "slow"})):
+        model = make("fast", network((4,), f"plasticity.estimator={estimator}"), parameters((6, 4, 3))).model
+        assert set(model.traces) == traces and set(model.output_traces) == traces
+
+
+def test_a_phase_says_where_it_starts_from():
+    phases = rules["centered"]().schedule(60, 30, 1.0)
+    assert sources(phases) == [-1, 0, 0]
+    assert sources(rules["one-sided"]().schedule(60, 30, 1.0)) == [-1, 0, 1]
+    with pytest.raises(ValueError, match="'b', which does not come before it"):
+        sources([Phase("a", 3), Phase("c", 3, start="b")])
+    assert [(p.steps, p.raster_from, p.sign) for p in split([Phase("free", 60)], "free", 30, sign=-1)] == [(30, 0, 0), (30, 30, -1)]
+
+
+def test_an_unknown_rule_is_one_line_with_the_names():
+    with pytest.raises(EqspikeError, match="plasticity.estimator: unknown estimator 'centred': did you mean 'centered'"):
+        experiment(changes=["plasticity.estimator=centred"])

@@ -10,14 +10,14 @@ from networks import network
 
 from eqspike.experiments import experiment
 from eqspike.data import load
-from eqspike.engines import engine
+from eqspike.learners import build
+from eqspike.learners.spiking import Spiking
 from eqspike.learning.health import TrainingStopped
 from eqspike.data.batch import Batch
-from eqspike.model.parameters import Parameters
-from eqspike.learning.loop import Hooks, descend, evaluate, initial_parameters, train
+from eqspike.model.network import initial_parameters
+from eqspike.learning.loop import Hooks, evaluate, train
 
 ROOT = Path(__file__).parents[1]
-MNIST = ROOT.parent / "shared/data/mnist"
 
 
 def digits(train_samples=None, test_samples=None):
@@ -25,7 +25,7 @@ def digits(train_samples=None, test_samples=None):
 
 
 def run(settings, data):
-    learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
+    learner = build(settings, data)
     return learner, train(learner, data, settings)
 
 
@@ -40,11 +40,16 @@ def test_default_experiment_learns_digits(seed):
 
 
 @pytest.mark.parametrize(
-    ("estimator", "rate", "error"), [("one-sided", 0.008, 0.2), ("acceleration", 0.002, 0.6)], ids=lambda value: str(value)
+    ("estimator", "rate", "error", "more"),
+    [
+        ("one-sided", 0.008, 0.2, ()),
+        ("acceleration", 0.004, 0.4, ("phases.free=100.0", "phases.nudged=30.0", "neuron.tau_rho=10.0")),
+    ],
+    ids=lambda value: str(value),
 )
-def test_other_estimators_learn_too(estimator, rate, error):
+def test_other_estimators_learn_too(estimator, rate, error, more):
     """Slower than `centered`, but learning: chance is 90 % error."""
-    changes = [f"plasticity.estimator={estimator}", f"training.learning_rates=[{rate}]"]
+    changes = [f"plasticity.estimator={estimator}", f"training.learning_rates=[{rate}]", *more]
     _, history = run(experiment(changes=[*changes, "plasticity.beta_sign=random", "training.epochs=4"]), digits())
     assert history[-1].test_error < error
 
@@ -61,10 +66,10 @@ def test_a_coupling_over_one_keeps_itself_active():
     active = []
     for scale in (0.4, 1.0):
         settings = network((60, 60), f"network.weight_scale=[{scale}]")
-        parameters = initial_parameters(settings, 64, 10)
+        parameters = build(settings, digits(1, 1)).parameters
         assert (np.linalg.norm(parameters.weights[1], 2) > 1) == (scale == 1.0)
         parameters.biases[0][:] = 0.05
-        active.append(engine(settings, parameters).predict(black).activity[2].mean())
+        active.append(Spiking(settings, parameters).predict(black).activity[2].mean())
     assert active[1] > 3 * active[0]
 
 
@@ -74,15 +79,14 @@ def test_engines_train_to_the_same_weights():
         run(network((8,), f"engine.name={name}", "training.epochs=2", "seed=3"), data)[0].parameters.vector
         for name in ("brian2", "fast")
     ]
-    assert np.abs(found[0] - initial_parameters(network((8,), "seed=3"), 64, 10).vector).max() > 1e-3
+    assert np.abs(found[0] - build(network((8,), "seed=3"), data).parameters.vector).max() > 1e-3
     np.testing.assert_allclose(found[1], found[0], atol=1e-9)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MNIST.exists(), reason=f"full MNIST is not at {MNIST}")
 def test_engines_train_mnist_to_the_same_weights():
     """2,000 samples of MNIST, 784-300-10: about five minutes, nearly all of it Brian2's."""
-    data = load("mnist", MNIST).limited(2000, 100)
+    data = full("mnist").limited(2000, 100)
     found = [
         run(
             experiment(
@@ -109,7 +113,8 @@ def test_same_seed_same_bits_and_other_seed_other_bits():
 
 def test_initial_weights_are_glorot_uniform():
     settings = experiment(changes=["network.hidden=[300]", "network.weight_scale=[0.5,1.0]"])
-    parameters = initial_parameters(settings, 784, 10)
+    layers = settings.network.couplings((28, 28), 10)
+    parameters = initial_parameters(layers, settings.network.weight_scale, settings.seed)
     for weights, scale in zip(parameters.weights, (0.5, 1.0)):
         limit = scale * np.sqrt(6 / sum(weights.shape))
         assert 0.99 * limit < np.abs(weights).max() <= limit
@@ -117,18 +122,10 @@ def test_initial_weights_are_glorot_uniform():
     assert not any(bias.any() for bias in parameters.biases)
 
 
-def test_descent_takes_each_layer_at_its_own_rate():
-    values, slopes = Parameters((2, 3, 4)), Parameters((2, 3, 4))
-    slopes.vector[:] = 1
-    descend(values, slopes, [0.1, 0.02])
-    assert (values.weights[0] == -0.1).all() and (values.biases[0] == -0.1).all()
-    assert (values.weights[1] == -0.02).all() and (values.biases[1] == -0.02).all()
-
-
 def test_metrics_and_hooks():
     data, seen, epochs = digits(100, 30), [], []
     settings = experiment(changes=["training.epochs=2", "training.batch_size=30"])
-    learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
+    learner = build(settings, data)
     history = train(learner, data, settings, Hooks(seen.append, lambda epoch, evaluation: epochs.append(epoch)))
     assert epochs == history and [epoch.number for epoch in history] == [1, 2]
     assert [at.done for at in seen if not at.testing and at.epoch == 1] == [30, 60, 90, 100]

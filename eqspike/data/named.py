@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EqspikeError
+from ..reading import readable
 from . import idx
 from .dataset import Dataset, Images
 from .download import DOWNLOADS, Report, fetch, temporary
 from .idx import IdxFile, WrongFile
-from ..reading import readable
 from .sets import datasets
 
 

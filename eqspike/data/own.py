@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EqspikeError
+from ..reading import Stored, about, check_total
 from . import hdf5, idx, npz
 from .dataset import Dataset, Images, check_label_type, check_pixel_type
-from ..reading import Stored, about, check_total
 
 PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 WHOLE = ("images", "labels")

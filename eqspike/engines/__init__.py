@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Presentation:
 
     spikes: list[NDArray[np.int64]]  # per layer, the input first: of each neuron, summed over the batch [P, N_l]
     readout: NDArray[np.int64]  # output spikes in the readout [B, N_out]
-    settled: NDArray  # output membranes at the end of the readout [B, N_out]
+    settled: NDArray[Any]  # output membranes at the end of the readout [B, N_out]
     change: Parameters | None = None  # dW of the rule, summed over the batch; None if no phase has a sign
     recording: Recording | None = None
 

@@ -11,6 +11,8 @@ gradient of the unrolled cost.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,9 @@ def step_by_step(network: Hopfield, batch: Batch) -> tuple[list[Parameters], lis
     return eqprop, bptt
 
 
-def _backward(network: Hopfield, images: NDArray, clamped: Clamped, trail: list[States], slope: NDArray) -> list[Parameters]:
+def _backward(
+    network: Hopfield, images: NDArray[Any], clamped: Clamped, trail: list[States], slope: NDArray[Any]
+) -> list[Parameters]:
     """Gradients by the iteration that uses the parameters, the last one first; `slope` is dC/dy at the end.
 
     `trail` has the states before the first iteration and after each half. A state that was clipped passes no gradient.

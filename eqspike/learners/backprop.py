@@ -80,21 +80,15 @@ class Backprop(Learner):
                 slope *= layers[n] > 0
         return change, self._outcome(batch, activations, drive, learned=True)
 
-    def effective_macs(self, batch: Batch) -> float:
-        """Multiply-accumulates of an inference in which neither activation nor weight is zero, mean over the batch."""
-        layers = [batch.images, *self._forward(batch)[0][:-1]]
-        used = (np.sum((layer != 0) @ np.count_nonzero(w, axis=1)) for layer, w in zip(layers, self.parameters.weights))
-        return float(sum(used)) / len(batch)
-
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
         """None: this is backprop."""
         return {}
 
-    def _images(self, batch: Batch) -> NDArray:
+    def _images(self, batch: Batch) -> NDArray[Any]:
         return batch.images.astype(self.parameters.vector.dtype, copy=False)
 
-    def _forward(self, batch: Batch) -> tuple[list[NDArray], NDArray]:
+    def _forward(self, batch: Batch) -> tuple[list[NDArray[Any]], NDArray[Any]]:
         """Activations of all layers but the input [B, N_l], and the drive of the first, x W_0 [B, N_1]."""
         self.check(batch)
         activations = [self._images(batch)]
@@ -106,7 +100,9 @@ class Backprop(Learner):
         activations[-1] = softmax(total) if self.cost == "cross-entropy" else total
         return activations[1:], products[0]
 
-    def _outcome(self, batch: Batch, activations: list[NDArray], drive: NDArray, learned: bool = False) -> Outcome:
+    def _outcome(
+        self, batch: Batch, activations: list[NDArray[Any]], drive: NDArray[Any], learned: bool = False
+    ) -> Outcome:
         """Counts summed over the batch, by pass: multiply-accumulates, and the Hopfield energy of the activations."""
         weights = [w.size for w in self.parameters.weights]
         backward = sum(weights) + sum(weights[1:]) if learned else 0  # gradients, and slopes passed down
@@ -121,7 +117,7 @@ class Backprop(Learner):
         )
 
 
-def softmax(totals: NDArray) -> NDArray:
+def softmax(totals: NDArray[Any]) -> NDArray[Any]:
     """exp(t_i) / sum_j exp(t_j) of each row; the largest total is taken off first, so that exp never overflows."""
     exponentials = np.exp(totals - totals.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))

@@ -39,6 +39,7 @@ from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
+from ..model.hardware import HardwareSettings, hardware
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
@@ -49,7 +50,7 @@ from ..settings import Part
 from ..threads import blas_on_one_thread, crew
 from .spiking import random_sign
 
-States = list[NDArray]  # per layer but the input [B, N_l]
+States = list[NDArray[Any]]  # per layer but the input [B, N_l]
 Activation = Literal["hard-sigmoid", "relu"]
 Order = Literal["synchronous", "alternating"]
 
@@ -69,18 +70,25 @@ class HopfieldSettings(Part):
 class HopfieldExperiment(Experiment):
     """An experiment with a Hopfield network of rates."""
 
-    leaves: ClassVar[Any] = {**Experiment.leaves, "plasticity": (rules, "estimator", None)}
+    leaves: ClassVar[Any] = {
+        **Experiment.leaves,
+        "plasticity": (rules, "estimator", None),
+        "hardware": (hardware, "name", None),
+    }
 
     phases: Phases = Phases()
     plasticity: Plasticity = Plasticity()
     hopfield: HopfieldSettings = HopfieldSettings()
+    hardware: HardwareSettings = HardwareSettings()
 
     def check(self) -> None:
         name = self.plasticity.estimator
         if not rules[name].rates:
             raise ValueError(f"plasticity.estimator = {name!r} reads spikes' traces: learner = 'hopfield' has none")
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
-            raise ValueError(f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}")
+            raise ValueError(
+                f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
+            )
 
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         return (self.training.batch_size + (SAMPLES if self.hopfield.persistent else 0)) * sum(sizes)
@@ -90,10 +98,10 @@ class HopfieldExperiment(Experiment):
 class Clamped:
     """A network with its input clamped: what all phases of a batch share. Layers count from the first state."""
 
-    drive: NDArray  # x W_0 [B, N_1]
-    up: tuple[NDArray, ...]  # weights into each layer from below [N_l-1, N_l]
-    down: tuple[NDArray, ...]  # their transposes, copied: BLAS multiplies thin ones twice as fast that way
-    biases: tuple[NDArray, ...]  # [N_l]
+    drive: NDArray[Any]  # x W_0 [B, N_1]
+    up: tuple[NDArray[Any], ...]  # weights into each layer from below [N_l-1, N_l]
+    down: tuple[NDArray[Any], ...]  # their transposes, copied: BLAS multiplies thin ones twice as fast that way
+    biases: tuple[NDArray[Any], ...]  # [N_l]
 
 
 @learners.register("hopfield")
@@ -131,18 +139,20 @@ class Hopfield(Learner):
         self.estimator, self.beta_sign, self.order, self.seed = estimator, beta_sign, order, seed
         self.phases = phase_names(self.schedule(beta))
         self.highest = HIGHEST[activation]
-        self._change = Parameters(parameters.couplings, self.dtype)  # used again: fresh memory costs more than the product
+        self._change = Parameters(
+            parameters.couplings, self.dtype
+        )  # used again: fresh memory costs more than the product
         self._crew = crew(threads)
         if persistent and samples is None:
             raise EqspikeError("persistent states need the number of training samples: give samples")
-        self.persistent_states: NDArray | None = None  # [samples, sum of N_l]
+        self.persistent_states: NDArray[Any] | None = None  # [samples, sum of N_l]
         if persistent:
             self.persistent_states = np.zeros((samples or 0, sum(parameters.sizes[1:])), self.dtype)
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
         phases, plasticity = experiment.phases, experiment.plasticity
-        return cls(
+        learner = cls(
             parameters.astype(experiment.engine.precision),
             step=phases.dt,
             n_free=phases.steps("free"),
@@ -155,6 +165,13 @@ class Hopfield(Learner):
             threads=experiment.engine.threads,
             **experiment.hopfield.model_dump(),
         )
+        learner.hardware = hardware[experiment.hardware.name](experiment.hardware, learner.parameters, experiment.seed)
+        return learner
+
+    @property
+    def acting(self) -> Parameters:
+        """The weights as the hardware reads them, which the network computes with."""
+        return self.hardware.read(self.parameters)
 
     @classmethod
     def describe(cls, experiment: Any) -> str:
@@ -170,7 +187,9 @@ class Hopfield(Learner):
             parts = list(group)
             merged.append(replace(parts[-1], steps=sum(part.steps for part in parts), start=parts[0].start))
         if sorted(phase.sign for phase in merged if phase.sign) != [-1, 1]:
-            raise EqspikeError(f"estimator = {self.estimator!r} does not contrast the ends of two phases: rates cannot use it")
+            raise EqspikeError(
+                f"estimator = {self.estimator!r} does not contrast the ends of two phases: rates cannot use it"
+            )
         return merged
 
     def predict(self, batch: Batch) -> Outcome:
@@ -192,7 +211,7 @@ class Hopfield(Learner):
             change = self.contrast_phases(batch.images, settled, phases)
         return change, self._outcome(batch, settled, energy)
 
-    def contrast_phases(self, images: NDArray, settled: Sequence[States], phases: Sequence[Phase]) -> Parameters:
+    def contrast_phases(self, images: NDArray[Any], settled: Sequence[States], phases: Sequence[Phase]) -> Parameters:
         """The estimate from the states at the ends of the phases."""
         ends = {phase.sign: states for phase, states in zip(phases, settled) if phase.sign}
         return self.contrast(images, ends[1], ends[-1], rules[self.estimator]().divisor(phases))
@@ -208,14 +227,16 @@ class Hopfield(Learner):
                 states = self.settle_clamped(clamped, states, 1, targets if phase.beta else None, phase.beta)
                 trail.append(states)
             ends.append(states)
-        return Recording(tuple(phases), spikes=[], potentials=[], traces=[np.stack(layer, axis=1) for layer in zip(*trail)])
+        return Recording(
+            tuple(phases), spikes=[], potentials=[], traces=[np.stack(layer, axis=1) for layer in zip(*trail)]
+        )
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """The persistent states, if there are any."""
         own = {} if self.persistent_states is None else {"persistent": self.persistent_states}
         return super().state() | own
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with these persistent states. Raises EqspikeError if they are not this network's."""
         super().restore(state)
         if self.persistent_states is not None:
@@ -226,8 +247,8 @@ class Hopfield(Learner):
     def effective_macs(self, batch: Batch) -> float:
         """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""
         clamped, halves = self.clamp(batch.images), self.halves()
-        up = [np.count_nonzero(w, axis=1) for w in self.parameters.weights]  # products a unit takes part in, upward
-        down = [np.count_nonzero(w, axis=0) for w in self.parameters.weights]
+        up = [np.count_nonzero(w, axis=1) for w in self.acting.weights]  # products a unit takes part in, upward
+        down = [np.count_nonzero(w, axis=0) for w in self.acting.weights]
         trail = [self.rest(len(batch))]
         self.settle_clamped(clamped, trail[0], self.n_free, trail=trail)
         products = int(np.sum((batch.images != 0) @ up[0]))
@@ -241,59 +262,61 @@ class Hopfield(Learner):
         """States at zero, where a free phase begins."""
         return [np.zeros((batch, n), self.dtype) for n in self.parameters.sizes[1:]]
 
-    def targets(self, batch: Batch) -> NDArray:
+    def targets(self, batch: Batch) -> NDArray[Any]:
         """One-hot labels [B, N_out]. Raises EqspikeError for samples that do not fit the network."""
         self.check(batch)
-        return (np.arange(self.parameters.sizes[-1]) == batch.labels[:, None]).astype(self.dtype)
+        return np.asarray(np.arange(self.parameters.sizes[-1]) == batch.labels[:, None], self.dtype)
 
-    def energy(self, states: States, images: NDArray) -> NDArray:
+    def energy(self, states: States, images: NDArray[Any]) -> NDArray[Any]:
         """Network energy E of each sample [B]; without its nudge, and without the input's own square."""
-        return network_energy(self.parameters, states, self.clamp(images).drive)
+        return network_energy(self.acting, states, self.clamp(images).drive)
 
-    def force(self, states: States, images: NDArray, targets: NDArray | None = None, beta: float = 0.0) -> States:
+    def force(
+        self, states: States, images: NDArray[Any], targets: NDArray[Any] | None = None, beta: float = 0.0
+    ) -> States:
         """-dF/ds [B, N_l] as above, before the clip: at a fixed point it is 0 or points out of the range."""
         drive = self.clamp(images).drive
-        forces = [total - s for total, s in zip(from_below(self.parameters, states, drive), states)]
-        for force, above, weights in zip(forces, states[1:], self.parameters.weights[1:]):
+        forces = [total - s for total, s in zip(from_below(self.acting, states, drive), states)]
+        for force, above, weights in zip(forces, states[1:], self.acting.weights[1:]):
             force += above @ weights.T
         if targets is not None:
             forces[-1] += beta * (targets - states[-1])
         return forces
 
     def settle(
-        self, states: States, images: NDArray, steps: int, targets: NDArray | None = None, beta: float = 0.0
+        self, states: States, images: NDArray[Any], steps: int, targets: NDArray[Any] | None = None, beta: float = 0.0
     ) -> States:
         """States after `steps` iterations from `states`, which stay as they are; nudged if `targets` are given."""
         return self.settle_clamped(self.clamp(images), states, steps, targets, beta)
 
-    def clamp(self, images: NDArray) -> Clamped:
+    def clamp(self, images: NDArray[Any]) -> Clamped:
         """The network with these images [B, N_0] as its input."""
-        up = self.parameters.weights
+        up = self.acting.weights
         unused = np.zeros((0, 0), self.dtype)  # nothing goes down to the input
         down = [unused, *(np.ascontiguousarray(weights.T) for weights in up[1:])]
         drive = product(images.astype(self.dtype, copy=False), up[0])
-        return Clamped(drive, tuple(up), tuple(down), tuple(self.parameters.biases))
+        return Clamped(drive, tuple(up), tuple(down), tuple(self.acting.biases))
 
     def _present(
-        self, batch: Batch, start: States, phases: Sequence[Phase], targets: NDArray | None = None
-    ) -> tuple[list[States], NDArray]:
+        self, batch: Batch, start: States, phases: Sequence[Phase], targets: NDArray[Any] | None = None
+    ) -> tuple[list[States], NDArray[Any]]:
         """States at the end of each phase; network energy of each, summed over the batch.
 
         Samples settle in groups that depend on their number alone, so that the numbers do too.
         """
         images = batch.images.astype(self.dtype, copy=False)
         clamped, from_ = self.clamp(images[:0]), sources(phases)
-        wide = any(min(weights.shape) >= WIDE for weights in self.parameters.weights[1:])
+        wide = any(min(weights.shape) >= WIDE for weights in self.acting.weights[1:])
         rows = min(ROWS, -(-len(batch) // 2)) if wide else len(batch)  # thin layers settle too fast to be shared out
 
-        def present(first: int) -> tuple[list[States], list[NDArray]]:
+        def present(first: int) -> tuple[list[States], list[NDArray[Any]]]:
             group = slice(first, first + rows)
             part = replace(clamped, drive=product(images[group], clamped.up[0]))
             ends = [[s[group] for s in start]]
             for phase, source in zip(phases, from_):
                 goal = targets[group] if targets is not None and phase.beta else None
                 ends.append(self.settle_clamped(part, ends[source + 1], phase.steps, goal, phase.beta))
-            return ends[1:], [network_energy(self.parameters, states, part.drive) for states in ends[1:]]
+            return ends[1:], [network_energy(self.acting, states, part.drive) for states in ends[1:]]
 
         groups, energies = zip(*self._crew.each(present, range(0, len(batch), rows)))
         settled = [[np.concatenate(layer) for layer in zip(*phase)] for phase in zip(*groups)]
@@ -326,7 +349,7 @@ class Hopfield(Learner):
         clamped: Clamped,
         states: States,
         steps: int,
-        targets: NDArray | None = None,
+        targets: NDArray[Any] | None = None,
         beta: float = 0.0,
         trail: list[States] | None = None,
     ) -> States:
@@ -348,7 +371,7 @@ class Hopfield(Learner):
                 trail.append([s.copy() for s in moving])
         return list(moving)
 
-    def contrast(self, images: NDArray, more: States, less: States, dbeta: float) -> Parameters:
+    def contrast(self, images: NDArray[Any], more: States, less: States, dbeta: float) -> Parameters:
         """-(s_i s_j [more] - s_i s_j [less]) / dbeta, mean over the batch.
 
         As d_i m_j + m_i d_j, with d the difference of the states and m their mean: in float32 the difference of
@@ -366,7 +389,7 @@ class Hopfield(Learner):
             np.sum(slope, axis=0, out=bias)
         return change
 
-    def _outcome(self, batch: Batch, settled: list[States], energy: NDArray) -> Outcome:
+    def _outcome(self, batch: Batch, settled: list[States], energy: NDArray[Any]) -> Outcome:
         """Counts summed over the batch, by phase: multiply-accumulates of dynamics and rule, settled network energy."""
         lowest, *others = (weights.size for weights in self.parameters.weights)
         operations = np.zeros(len(self.phases))

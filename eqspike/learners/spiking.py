@@ -56,7 +56,9 @@ class SpikingExperiment(Experiment):
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
-            raise ValueError(f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}")
+            raise ValueError(
+                f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
+            )
 
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
@@ -150,13 +152,9 @@ class Spiking(Learner):
             "neuron_updates": np.array([phase.steps * batch * sum(self.parameters.sizes[1:]) for phase in phases]),
             "weight_updates": np.array([phase.sign != 0 for phase in phases]) * fan.count(spikes, fan.learning),
         }
-        place = [self.phases.index(phase.name) for phase in phases]
-        counts = {}
-        for name, rows in by_phase.items():
-            counts[name] = np.zeros((len(self.phases), *rows.shape[1:]), np.int64)
-            np.add.at(counts[name], place, rows)
-        free = np.array([phase.name == FREE for phase in phases])
-        steps = sum(phase.steps for phase in phases if phase.name == FREE)
+        place = np.array([[phase.name == name for phase in phases] for name in self.phases], np.int64)
+        counts = {name: place @ rows for name, rows in by_phase.items()}
+        free, steps = place[0].astype(bool), sum(phase.steps for phase in phases if phase.name == FREE)
         return Outcome(
             scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
             activity=[layer[free].sum(axis=0) / (batch * steps) for layer in spikes],
@@ -173,10 +171,10 @@ class Spiking(Learner):
             events += spikes[n] @ zeros
         return events
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         return super().state()
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         super().restore(state)
 
     @classmethod
@@ -188,7 +186,10 @@ class Spiking(Learner):
         steps, learning = sum(phase.steps for phase in phases), sum(phase.sign != 0 for phase in phases)
         dense = (
             Work(multiply_accumulates=free * synapses, neuron_updates=free * neurons_),
-            Work(multiply_accumulates=steps * synapses + learning * (lowest + sum(others)), neuron_updates=steps * neurons_),
+            Work(
+                multiply_accumulates=steps * synapses + learning * (lowest + sum(others)),
+                neuron_updates=steps * neurons_,
+            ),
         )
         return {"dense": dense, **super().alternatives(experiment, parameters)}
 
@@ -243,4 +244,4 @@ def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
     return zeros
 
 
-__all__ = ["EqspikeError", "Spiking", "SpikingExperiment", "model_of", "zero_fan_out", "OUTER"]
+__all__ = ["OUTER", "EqspikeError", "Spiking", "SpikingExperiment", "model_of", "zero_fan_out"]

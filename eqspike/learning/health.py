@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..errors import EqspikeError
+from ..kernels import compiled
 from ..model.parameters import Parameters
 from .learner import Outcome
 
@@ -37,7 +38,7 @@ class Sickness:
 class Monitor:
     """Watches activity and parameters batch by batch and reports each sickness when it begins."""
 
-    def __init__(self, norms: NDArray, activity: list[NDArray], batches: int = 0) -> None:
+    def __init__(self, norms: NDArray[Any], activity: list[NDArray[Any]], batches: int = 0) -> None:
         self.norms = norms  # of the weight matrices at the start [L]
         self.activity = activity  # sum over the `batches` of this window, per layer but the input [N_l]
         self.batches = batches
@@ -108,10 +109,10 @@ class Monitor:
         return found
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@compiled(fastmath={"reassoc", "contract"})
 def _squares(values):  # type: ignore[no-untyped-def]
     """Sum of squares; BLAS would wake its threads for it."""
     total = values[0] - values[0]
-    for value in values:
-        total += value * value
+    for n in range(len(values)):
+        total += values[n] * values[n]
     return total

@@ -29,14 +29,16 @@ from .work import Work
 class Outcome:
     """What a network did with a batch."""
 
-    scores: NDArray  # [B, N_out], the largest wins
-    activity: list[NDArray]  # per layer, the input first [N_l]: mean over the batch of the settled activity, in [0, 1]
-    counts: dict[str, NDArray] = field(default_factory=dict)  # summed over the batch; first axis: `Learner.phases`
+    scores: NDArray[Any]  # [B, N_out], the largest wins
+    activity: list[
+        NDArray[Any]
+    ]  # per layer, the input first [N_l]: mean over the batch of the settled activity, in [0, 1]
+    counts: dict[str, NDArray[Any]] = field(default_factory=dict)  # summed over the batch; first axis: `Learner.phases`
 
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Class of each sample [B]."""
-        return self.scores.argmax(axis=1)
+        return np.asarray(self.scores.argmax(axis=1))
 
 
 class Learner(ABC):
@@ -73,11 +75,11 @@ class Learner(ABC):
         """Subtract an update from the parameters, as well as the hardware can."""
         self.hardware.write(self.parameters, update, batch.epoch, int(batch.samples[0]))
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint needs beside the parameters."""
         return {f"hardware/{name}": value for name, value in self.hardware.state().items()}
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state`. Raises EqspikeError if it is not a state of this learner."""
         self.hardware.restore({n.removeprefix("hardware/"): v for n, v in state.items() if n.startswith("hardware/")})
 
@@ -116,4 +118,6 @@ def check_batch(batch: Batch, sizes: Sequence[int]) -> None:
     low, high = batch.labels.min(), batch.labels.max()
     if low < 0 or high >= sizes[-1]:
         label = low if low < 0 else high
-        raise EqspikeError(f"label {label} does not fit an output layer of {sizes[-1]} neurons, which has 0 to {sizes[-1] - 1}")
+        raise EqspikeError(
+            f"label {label} does not fit an output layer of {sizes[-1]} neurons, which has 0 to {sizes[-1] - 1}"
+        )

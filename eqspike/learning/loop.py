@@ -1,10 +1,10 @@
 """The training loop, the same for every learner.
 
-    for each epoch, for each mini-batch in a random order:
-        settle freely, settle nudged        learner.gradient
-        update = rates * gradient           optimiser, schedule
-        W <- W - update                     learner.write: as well as the hardware can
-    then predict the test set
+for each epoch, for each mini-batch in a random order:
+    settle freely, settle nudged        learner.gradient
+    update = rates * gradient           optimiser, schedule
+    W <- W - update                     learner.write: as well as the hardware can
+then predict the test set
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
-from ..errors import EqspikeError
 from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
-from .average import Average
-from .health import Monitor, Sickness, TrainingStopped
+from .health import Sickness, TrainingStopped
 from .learner import Learner, Outcome
-from .optimisers import Optimiser, optimisers
+from .optimisers import Optimiser
+from .position import Average, Position
 from .schedules import schedules
 
 
@@ -39,11 +38,11 @@ class Epoch:
     train_error: float  # share of wrong decisions in the free phases of training, in [0, 1]
     test_error: float  # share of wrong decisions on the test set after the epoch, in [0, 1]
     seconds: float  # of training, without the test
-    samples_per_second: float  # in training, without the first batch of each size, which compiles; 0: there were no others
-    weight_change: NDArray  # ||W - W before|| / ||W before|| of each weight matrix [L]
+    samples_per_second: float  # in training, without the first batch of each size, which compiles; 0: no others were
+    weight_change: NDArray[Any]  # ||W - W before|| / ||W before|| of each weight matrix [L]
     rates: list[float]  # mean activity of each layer in the free phases of training, the input first
-    train_counts: dict[str, NDArray]
-    test_counts: dict[str, NDArray]
+    train_counts: dict[str, NDArray[Any]]
+    test_counts: dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Evaluation:
 
     predicted: NDArray[np.int64]  # [S]
     labels: NDArray[np.int64]  # [S]
-    counts: dict[str, NDArray]  # mean per sample
+    counts: dict[str, NDArray[Any]]  # mean per sample
 
     @property
     def error(self) -> float:
@@ -69,77 +68,6 @@ class Progress:
     total: int
     wrong: int
     testing: bool = False
-
-
-class Stateful(Protocol):
-    """Whatever keeps something from batch to batch."""
-
-    def state(self) -> dict[str, NDArray]: ...
-
-    def restore(self, state: Mapping[str, NDArray]) -> None: ...
-
-
-@dataclass
-class Position:
-    """Where training stands between two batches: all that decides how it goes on.
-
-    Random numbers are not among it: all are keyed by (seed, epoch, sample).
-    """
-
-    parameters: Parameters  # the learner's own, as they are now
-    before: Parameters  # at the beginning of the epoch
-    monitor: Monitor
-    epoch: int = 1
-    done: int = 0  # samples of the epoch
-    wrong: int = 0  # of them
-    seconds: float = 0.0  # in this epoch
-    timed: tuple[int, float] = (0, 0.0)  # samples and seconds of this epoch that count for the speed
-    counts: dict[str, NDArray] = field(default_factory=dict)  # of the learner, summed over the epoch
-    activity: NDArray = field(default_factory=lambda: np.zeros(0))  # mean of each layer, summed over samples [L + 1]
-    tested: Parameters | None = None  # what was tested at the end of the last epoch; None: `before`
-    kept: dict[str, NDArray] | None = None  # of a checkpoint: `state` before training goes on
-    sources: dict[str, Stateful] = field(default_factory=dict)  # learner, optimiser and average, while training runs
-
-    @classmethod
-    def start(cls, learner: Learner, epoch: int = 1) -> Position:
-        """Before the first batch of an epoch."""
-        now = learner.parameters
-        return cls(now, now.copy(), Monitor.of(now), epoch=epoch, activity=np.zeros(len(now.sizes)))
-
-    def adopt(self, learner: Learner) -> None:
-        """Have a new learner go on from here."""
-        learner.parameters.vector[:] = self.parameters.vector
-        self.parameters = learner.parameters
-
-    def state(self) -> dict[str, NDArray]:
-        """What learner, optimiser and average keep from batch to batch, as `source/name`."""
-        if not self.sources:
-            return self.kept or {}
-        return {f"{source}/{name}": value for source, each in self.sources.items() for name, value in each.state().items()}
-
-    def connect(self, learner: Learner, experiment: Experiment) -> tuple[Optimiser, Average]:
-        """An optimiser and an average that go on, as the learner does, from what was kept, and are asked from now on.
-
-        Raises EqspikeError for what was kept of another network or by another optimiser.
-        """
-        kept = self.state() if self.sources else self.kept
-        optimiser = optimisers[experiment.optimiser.name](experiment.optimiser, learner.parameters)
-        average = Average(learner.parameters, experiment.training.average)
-        self.sources = {"learner": learner, "optimiser": optimiser, "average": average}
-        for source, each in self.sources.items() if kept is not None else ():
-            own = {n.partition("/")[2]: value for n, value in kept.items() if n.partition("/")[0] == source}
-            try:
-                each.restore(own)
-            except EqspikeError:
-                raise
-            except (LookupError, ValueError, TypeError) as error:
-                raise EqspikeError(f"what it keeps of the {source} is missing or that of another network") from error
-        return optimiser, average
-
-    def next_epoch(self) -> None:
-        """An epoch has ended: count anew."""
-        self.epoch, self.done, self.wrong, self.seconds, self.counts = self.epoch + 1, 0, 0, 0.0, {}
-        self.timed, self.before, self.activity = (0, 0.0), self.parameters.copy(), np.zeros(len(self.activity))
 
 
 @dataclass(frozen=True)
@@ -169,7 +97,9 @@ def train(
         for first in range(at.done, samples, settings.batch_size):
             began = time.perf_counter()
             batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
-            outcome = _learn(learner, optimiser, batch, rates_at(experiment, at.epoch, first / samples), settings.weight_decay)
+            outcome = _learn(
+                learner, optimiser, batch, rates_at(experiment, at.epoch, first / samples), settings.weight_decay
+            )
             average.follow(learner.parameters)
             _watch(at, outcome, first, hooks)
             _count(at, outcome, batch, first)
@@ -201,7 +131,9 @@ def rates_at(experiment: Experiment, epoch: int, share: float) -> list[float]:
     return [rate * factor for rate in experiment.per_layer(settings.learning_rates)]
 
 
-def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, rates: list[float], weight_decay: float = 0.0) -> Outcome:
+def _learn(
+    learner: Learner, optimiser: Optimiser, batch: Batch, rates: list[float], weight_decay: float = 0.0
+) -> Outcome:
     gradient, outcome = learner.gradient(batch)
     update = optimiser.update(gradient, rates)
     if weight_decay:
@@ -261,7 +193,7 @@ def evaluate(
 ) -> Evaluation:
     """Predict every sample. Its spikes are keyed by (seed, sample), so the same weights give the same answer."""
     predicted: list[NDArray[np.int64]] = []
-    counts: dict[str, NDArray] = {}
+    counts: dict[str, NDArray[Any]] = {}
     for first in range(0, len(images), TEST_BATCH):
         batch = make_batch(images, np.arange(first, min(first + TEST_BATCH, len(images))), 0, "test")
         outcome = learner.predict(batch)
@@ -278,12 +210,15 @@ def make_batch(images: Images, samples: NDArray[np.int64], epoch: int, split: Sp
     return Batch(pixels, labels, samples, epoch, split)
 
 
-def _add(totals: dict[str, NDArray], counts: Mapping[str, NDArray]) -> None:
+def _add(totals: dict[str, NDArray[Any]], counts: Mapping[str, NDArray[Any]]) -> None:
     for name, count in counts.items():
         totals[name] = totals.get(name, 0) + count
 
 
-def _relative_change(before: Parameters, after: Parameters) -> NDArray:
+def _relative_change(before: Parameters, after: Parameters) -> NDArray[Any]:
     return np.array(
-        [np.linalg.norm(new - old) / max(np.linalg.norm(old), 1e-30) for old, new in zip(before.weights, after.weights)]
+        [
+            np.linalg.norm(new - old) / max(float(np.linalg.norm(old)), 1e-30)
+            for old, new in zip(before.weights, after.weights)
+        ]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -24,6 +25,6 @@ class Work:
     weight_updates: float = 0.0
 
     @classmethod
-    def counted(cls, counts: Mapping[str, NDArray]) -> Work:
+    def counted(cls, counts: Mapping[str, NDArray[Any]]) -> Work:
         """What was counted for a sample, all phases together."""
         return cls(**{name: float(counts[name].sum()) for name in cls.__dataclass_fields__ if name in counts})

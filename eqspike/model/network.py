@@ -23,7 +23,9 @@ class NetworkSettings(Part):
     """
 
     hidden: Annotated[tuple[Count, ...], Field(strict=False, max_length=MOST_LAYERS)] = (100,)  # neurons of each layer
-    layers: Annotated[tuple[dict[str, Any], ...], Field(strict=False, max_length=MOST_LAYERS)] = ()  # kind and its settings
+    layers: Annotated[
+        tuple[dict[str, Any], ...], Field(strict=False, max_length=MOST_LAYERS)
+    ] = ()  # kind and its settings
     weight_scale: PerLayer = (0.4,)  # times Glorot and Bengio's range, see `initial_parameters`
 
     @model_validator(mode="after")

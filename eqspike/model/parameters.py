@@ -23,10 +23,9 @@ class Parameters:
     """
 
     def __init__(self, layers: Sequence[Coupling] | Sequence[int], dtype: DTypeLike = np.float64) -> None:
-        self.couplings: tuple[Coupling, ...] = tuple(
-            layer if isinstance(layer, Coupling) else Dense((int(pre),), (int(layer),))
-            for pre, layer in (pairwise(layers) if isinstance(layers[0], (int, np.integer)) else ((0, c) for c in layers))
-        )
+        couplings = tuple(layer for layer in layers if isinstance(layer, Coupling))
+        sizes = [(int(layer),) for layer in layers if not isinstance(layer, Coupling)]
+        self.couplings: tuple[Coupling, ...] = couplings or tuple(Dense(pre, post) for pre, post in pairwise(sizes))
         self.vector: NDArray[Any] = np.zeros(self._lengths.sum(), dtype)
         self._view()
 

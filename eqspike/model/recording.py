@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,5 +17,5 @@ class Recording:
 
     phases: tuple[Phase, ...]
     spikes: list[NDArray[np.uint8]]  # per layer, the input first [B, T, N_l]; none in a network of rates
-    potentials: list[NDArray]  # the membrane after each step, per layer but the input [B, T, N_l]; none in rates
-    traces: list[NDArray]  # rho, or the state, after each step, per layer but the input [B, T, N_l]
+    potentials: list[NDArray[Any]]  # the membrane after each step, per layer but the input [B, T, N_l]; none in rates
+    traces: list[NDArray[Any]]  # rho, or the state, after each step, per layer but the input [B, T, N_l]

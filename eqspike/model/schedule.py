@@ -37,7 +37,8 @@ class Phases(Part):
 
     def steps(self, name: str) -> int:
         """Length of a part of the schedule in steps."""
-        return round(getattr(self, name) / self.dt)
+        length: float = getattr(self, name)
+        return round(length / self.dt)
 
 
 class SpikingPhases(Phases):

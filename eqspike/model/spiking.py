@@ -58,6 +58,11 @@ class Model:
         """The traces of output neurons: the nudge may read rho as well."""
         return self.traces | ({"rho": self.neuron_settings.tau_rho} if self.pulled else {})
 
+    def recorded(self, output: bool) -> str:
+        """The trace of a hidden or an output neuron that a recording shows: rho, or the first that there is."""
+        names = self.output_traces if output else self.traces
+        return "rho" if "rho" in names else next(iter(names))
+
     @cached_property
     def pulled(self) -> bool:
         """Whether the nudge reads the trace rho while it moves."""
@@ -81,13 +86,18 @@ class Model:
 
     def free(self) -> tuple[Phase, ...]:
         """The free phase alone: settling, then the steps whose output spikes decide."""
-        return self._with_readout([Phase(FREE, self.phases.steps("free"))])
+        return self._schedules[0]
 
     def training(self, beta_sign: int = 1) -> tuple[Phase, ...]:
         """Phases of a training presentation."""
-        steps = self.phases.steps
-        beta = self.plasticity.beta * beta_sign
-        return self._with_readout(self.rule.schedule(steps("free"), steps("nudged"), beta, self.replay))
+        return self._schedules[beta_sign]
+
+    @cached_property
+    def _schedules(self) -> dict[int, tuple[Phase, ...]]:
+        """The schedules by the sign of beta; 0: without a nudge."""
+        free, nudged = self.phases.steps("free"), self.phases.steps("nudged")
+        schedules = {s: self.rule.schedule(free, nudged, s * self.plasticity.beta, self.replay) for s in (1, -1)}
+        return {s: self._with_readout(phases) for s, phases in {0: (Phase(FREE, free),), **schedules}.items()}
 
     def _with_readout(self, phases: Sequence[Phase]) -> tuple[Phase, ...]:
         first = self.phases.steps("free") - self.phases.steps("readout")

@@ -83,7 +83,9 @@ def equations(text: str) -> tuple[Equation, ...]:
         match = _EQUATION.fullmatch(line)
         flags = (match["flags"] or "").strip() if match else ""
         if not match or match["unit"] != "1" or flags not in ("", "unless refractory"):
-            raise EqspikeError(f"{line[:80]!r} is not an equation: write `dv/dt = ... : 1` or `... : 1 (unless refractory)`")
+            raise EqspikeError(
+                f"{line[:80]!r} is not an equation: write `dv/dt = ... : 1` or `... : 1 (unless refractory)`"
+            )
         parsed.append(Equation(match["name"], expression(match["right"]), frozen=bool(flags)))
     names = [equation.name for equation in parsed]
     if not parsed or len(set(names)) < len(names):

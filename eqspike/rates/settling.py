@@ -6,14 +6,17 @@ fixed point most units rest at 0 or 1; three hidden layers settle several times 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..kernels import compiled
 
 WIDE = 64  # neurons; between layers of at least as many, only units that moved send
 
 
-def product(sparse: NDArray, dense: NDArray, out: NDArray | None = None) -> NDArray:
+def product(sparse: NDArray[Any], dense: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
     """sparse @ dense; most pixels are black, and what is 0 costs nothing."""
     out = np.empty((len(sparse), dense.shape[1]), dense.dtype) if out is None else out
     out[:] = 0
@@ -21,7 +24,7 @@ def product(sparse: NDArray, dense: NDArray, out: NDArray | None = None) -> NDAr
     return out
 
 
-_compiled = njit(cache=True, nogil=True, fastmath={"contract"})
+_compiled = compiled(fastmath={"contract"})
 
 
 @_compiled
@@ -86,8 +89,8 @@ def iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, d
                     s, low, high = states[n][b], below[n][b], above[n][b]
                     for i in range(len(s)):
                         new = kept * s[i] + step * (low[i] + high[i] + bias[i])
-                        new = zero if new < zero else new  # false for NaN, which therefore stays and shows
-                        new = highest if new > highest else new
+                        new = max(new, zero)  # false for NaN, which therefore stays and shows
+                        new = min(new, highest)
                         moved |= new != s[i]
                         s[i] = new
             begin = end

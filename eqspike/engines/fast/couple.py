@@ -6,7 +6,7 @@ Every coupling can be kept as its list of synapses; kinds that have a faster way
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -40,11 +40,11 @@ class Way(ABC):
         self.coupling, self.dtype = coupling, np.dtype(dtype)
 
     @abstractmethod
-    def prepare(self, weights: NDArray, input_: bool) -> tuple[NDArray, NDArray]:
+    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """Weights as `up` and `down` read them; nothing goes down to the input. Views or buffers: valid until the next call."""
 
     @abstractmethod
-    def gather(self, source: Source, change: NDArray, many: bool, crew: Crew) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
         """Write dW, flat, which `source` makes up."""
 
 
@@ -59,11 +59,13 @@ class Listed(Way):
         order = np.argsort(synapses.pre, kind="stable")
         self._synapses = tuple(part[order] for part in (synapses.pre, synapses.post, synapses.weight))
 
-    def prepare(self, weights: NDArray, input_: bool) -> tuple[NDArray, NDArray]:
+    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         return weights, weights
 
-    def gather(self, source: Source, change: NDArray, many: bool, crew: Crew) -> None:
-        gather_listed(*self._synapses, self.dtype.type(self.coupling.scale), source, change)
+    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
+        pre, post, weight = self._synapses
+        scale: Any = np.array([self.coupling.scale], self.dtype)[0]
+        gather_listed(pre, post, weight, scale, source, change)
 
 
 class Rows(Way):
@@ -76,10 +78,10 @@ class Rows(Way):
         self.drive = address(drive_dense, self.dtype)
         self.up = function, np.array([padded(post), padded(post) // vector])
         self.down = function, np.array([padded(pre), padded(pre) // vector])
-        self._up: NDArray | None = None
-        self._down: NDArray | None = None
+        self._up: NDArray[Any] | None = None
+        self._down: NDArray[Any] | None = None
 
-    def prepare(self, weights: NDArray, input_: bool) -> tuple[NDArray, NDArray]:
+    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if input_:
             return weights, weights
         pre, post = self.coupling.shape
@@ -90,7 +92,7 @@ class Rows(Way):
         self._down[:, :pre] = weights.T
         return self._up, self._down
 
-    def gather(self, source: Source, change: NDArray, many: bool, crew: Crew) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
         size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
         tables = [aligned(size, self.dtype) for _ in range(crew.count)]
 

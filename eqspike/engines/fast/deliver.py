@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import cfunc, types
+from numba import types
 from numpy.typing import DTypeLike, NDArray
 
+from ...kernels import compiled_at_address
 from .drive import TILE, drive_dense
 from .vectors import fma, lanes_of, load, spread, store
 
@@ -55,12 +56,15 @@ def listed(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, t
             target[geometry[at]] += kick * weights[geometry[at + 1]]
 
 
-def list_geometry(source: NDArray[np.int64], reached: NDArray[np.int64], weight: NDArray[np.int64], neurons: int) -> NDArray[np.int64]:
+def list_geometry(
+    source: NDArray[np.int64], reached: NDArray[np.int64], weight: NDArray[np.int64], neurons: int
+) -> NDArray[np.int64]:
     """Geometry of `listed` for the synapses of so many neurons."""
     order = np.argsort(source, kind="stable")
     ends = np.cumsum(np.bincount(source, minlength=neurons))
     begin = neurons + 1 + 2 * np.concatenate([[0], ends])
-    return np.concatenate([begin, np.stack([reached[order], weight[order]], axis=1).ravel()]).astype(np.int64)
+    geometry: NDArray[np.int64] = np.concatenate([begin, np.stack([reached[order], weight[order]], axis=1).ravel()])
+    return geometry
 
 
 @cache
@@ -73,7 +77,7 @@ def address(function: Callable[..., None], dtype: DTypeLike) -> np.uint64:
         signature = types.void(p, i, integers, i, raster, i, p, p, i)
     else:
         signature = types.void(p, integers, types.CPointer(types.int32), i, number, p)
-    _kept.append(cfunc(signature, cache=True, error_model="numpy")(function))  # type: ignore[call-arg]
+    _kept.append(compiled_at_address(function, signature))
     return np.uint64(_kept[-1].address)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...kernels import inlined
 from ...randomness import GOLDEN
-from .vectors import call, clear, inlined, lowest_bit, mark, pointer, shifted, spiking
+from .streams import mark, spiking
+from .vectors import call, clear, lowest_bit, pointer, shifted
 
 GROUP = 16
 
@@ -29,13 +31,21 @@ def receive(b, thread, layers, given, scratch, kept):
         count = pack(given.raster[b], lit, raster, words, kept.words.shape[2])
     else:
         count = 0
-    kept.count[b] = count
+    kept.lit_count[b] = count
     if count and layers.drive:
         table = shifted(pointer(scratch.table), thread * scratch.table.shape[1])
         size = (layers.up[0, 1], layers.neurons[0], lit, count, raster, steps, table, pointer(drive), drive.shape[1])
         call(layers.drive, size)
     elif count:
-        drive_listed(layers, lit, count, raster, steps, shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]), drive)
+        drive_listed(
+            layers,
+            lit,
+            count,
+            raster,
+            steps,
+            shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
+            drive,
+        )
     return count
 
 

@@ -6,8 +6,9 @@ where one by one there would be one for each spike. A tile of columns stays in t
 
 from __future__ import annotations
 
+from ...kernels import inlined
 from .draw import GROUP
-from .vectors import inlined, lanes_of, load, load_first, shifted, spread, store
+from .vectors import lanes_of, load, load_first, shifted, spread, store
 
 PATTERNS = 16  # of four rows
 TILE = 4  # vectors

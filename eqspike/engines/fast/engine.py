@@ -24,7 +24,7 @@ from .couple import padded
 from .draw import GROUP
 from .drive import PATTERNS, TILE
 from .layout import Layout
-from .records import Given, Kept, Layers, Plan, Scratch, Seen, Source
+from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
 from .vectors import aligned, lanes
 
@@ -38,34 +38,39 @@ class FastEngine(Engine):
         self._layout = Layout(model, settings.precision)
         self._dtype = self._layout.dtype
         self._crew = crew(settings.threads)
-        self._traces = self._layout.traces()
+        self._traces, self._layers = self._layout.traces(), self._layout.layers()
+        self._change = Parameters(model.couplings, self._dtype)  # used again: fresh memory costs more than the sums
+        self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept]] = {}
         self._buffers: dict[str, NDArray[Any]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.model, self.settings)
 
     def present(
         self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
     ) -> Presentation:
         """As `Engine.present` says."""
-        layout, threads = self._layout, self._crew.count
-        plan = layout.plan(tuple(phases), scale)
+        threads, plan = self._crew.count, self._layout.plan(tuple(phases), scale)
         steps = int((plan.raster_from + plan.steps).max())
         encoded = self.model.encoding.encode(batch.images, steps)
         given = self._given(parameters, batch, encoded)
-        layers, weights = self._layers(parameters)
-        kept, seen = self._kept(plan, batch, steps), self._seen(plan, batch, record)
-        scratch = self._scratch(plan, batch.images.shape[1], steps)
+        scratch, kept = self._memory(plan, batch, steps)
+        seen = self._seen(plan, batch, record)
+        weights = self._weights(parameters)
 
         def simulate(thread: int) -> None:
-            present(thread, threads, layers, plan, self._traces, given, scratch, kept, seen)
+            present(thread, threads, self._layers, plan, self._traces, given, scratch, kept, seen)
 
         self._crew.each(simulate, range(threads))
         del weights  # which the kernels read by their addresses
         self._check(seen.broken, batch)
-        counts = np.split(seen.spikes.sum(axis=0), layout.offset[1:-1], axis=1)
+        counts = seen.spikes.sum(axis=0)
+        offset, sizes = self._layout.offset, self._layout.sizes
         return Presentation(
-            spikes=[seen.input_spikes.sum(axis=0), *(c[:, :n] for c, n in zip(counts, layout.sizes, strict=True))],
+            spikes=[seen.input_spikes.sum(axis=0), *(counts[:, first : first + n] for first, n in zip(offset, sizes))],
             readout=seen.readout,
             settled=seen.settled,
-            change=self._change(plan, kept, encoded) if len(kept.bias) else None,
+            change=self._gather(plan, kept, encoded) if len(kept.bias) else None,
             recording=self._recording(tuple(phases), encoded, batch, seen, steps) if record else None,
         )
 
@@ -80,22 +85,31 @@ class FastEngine(Engine):
             bias[:, : couplings[0].post] += received.astype(self._dtype)
         return Given(
             probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
-            raster=np.ascontiguousarray(encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8),
+            raster=np.ascontiguousarray(
+                encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8
+            ),
             keys=np.stack([batch.streams(self.model.seed, purpose) for purpose in (INPUT_SPIKES, MEMBRANE)], axis=1),
             bias=bias,
             targets=(np.arange(layout.sizes[-1]) == batch.labels[:, None]) * number(self.model.target_rate),
             rate_of_count=self.model.readout_rate,
         )
 
-    def _layers(self, parameters: Parameters) -> tuple[Layers, list[NDArray]]:
-        """The layers as the kernels read them, and the arrays whose addresses they hold."""
-        up, down, kept = [], [], []
+    def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
+        """Tell the layers where the weights are; the arrays that are there."""
+        arrays: list[NDArray[Any]] = []
         for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
             above, below = way.prepare(weights, input_=n == 0)
-            kept += [above, below]
-            up.append((way.up[0], above.ctypes.data, way.up[1].ctypes.data))
-            down.append((way.down[0], below.ctypes.data, way.down[1].ctypes.data))
-        return self._layout.layers(np.array(up, np.uint64), np.array(down, np.uint64)), kept
+            self._layers.up[n, 1], self._layers.down[n, 1] = above.ctypes.data, below.ctypes.data
+            arrays += [above, below]
+        return arrays
+
+    def _memory(self, plan: Plan, batch: Batch, steps: int) -> tuple[Scratch, Kept]:
+        """What a presentation works with and leaves behind, made once for each schedule and size of a batch."""
+        key = (id(plan), len(batch))
+        if key not in self._records or self._records[key][0] is not plan:
+            record = plan, self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
+            self._records[key] = record
+        return self._records[key][1:]
 
     def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
         threads, layout, M, S = self._crew.count, self._layout, self._layout.row, self._layout.states
@@ -126,10 +140,12 @@ class FastEngine(Engine):
         B, L, slots = len(batch), len(batch) if rows else 0, int(plan.slot.max()) + 1
         return Kept(
             lit=self._buffer("lit", (B, pixels + 2 * GROUP), np.int64),
-            count=self._buffer("count", (B,), np.int64),
+            lit_count=self._buffer("count", (B,), np.int64),
             words=self._buffer("words", (B, groups, padded(steps, 64) // 64, GROUP), np.uint64),
             hidden=self._buffer("hidden", (L, M // GROUP, padded(rows, 64) // 64, GROUP), np.uint64),
-            shared=self._buffer("shared", (L, int(np.ptp(plan.window)), padded(int(layout.sizes[0]), TILE * lanes(self._dtype)))),
+            shared=self._buffer(
+                "shared", (L, int(np.ptp(plan.window)), padded(int(layout.sizes[0]), TILE * lanes(self._dtype)))
+            ),
             g=self._buffer("g kept", (L, rows, M)),
             forward=self._buffer("forward", (L, slots, K, M)),
             input_start=self._buffer("input start", (L, slots, K, pixels + 2 * GROUP)),
@@ -155,6 +171,7 @@ class FastEngine(Engine):
         buffer = self._buffers.get(name)
         if buffer is None or buffer.shape != shape:
             buffer = self._buffers[name] = aligned(shape, dtype or self._dtype)
+            self._records.clear()  # which may hold the one that was there
         return buffer
 
     def _check(self, broken: NDArray[np.int64], batch: Batch) -> None:
@@ -165,20 +182,16 @@ class FastEngine(Engine):
             name = f"hidden layer {layer + 1}" if layer + 1 < len(self._layout.sizes) else "the output layer"
             raise NotANumber(name, self._layout.neurons[layer].states[variable], int(sample))
 
-    def _change(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
-        """Gather dW of each coupling, and dB."""
-        layout, couplings, B = self._layout, self.model.couplings, len(kept.bias)
-        change = Parameters(couplings, self._dtype)
+    def _gather(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
+        """Gather dW of each coupling, and dB; in the same memory every time."""
+        layout, couplings, change = self._layout, self.model.couplings, self._change
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
             if n > 0:
                 source = self._hidden_source(n, plan, kept)
             elif isinstance(encoded, Direct):
                 source = self._direct_source(encoded, kept)
             else:
-                source = Source(
-                    *(couplings[0].pre, couplings[0].post, kept.lit, kept.count, kept.words, 0, int(plan.window[0])),
-                    *(int(np.ptp(plan.window)), kept.shared, 0, kept.input_start, kept.forward),
-                )
+                source = self._input_source(plan, kept)
             way.gather(source, weights.reshape(-1), n == 0, self._crew)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
             own = kept.bias[:, first : first + coupling.post].sum(axis=0)
@@ -186,30 +199,64 @@ class FastEngine(Engine):
                 biases[:] = own
             else:
                 biases[:] = np.bincount(coupling.bias_of, own, coupling.biases)
-        assert B
         return change
+
+    def _input_source(self, plan: Plan, kept: Kept) -> Source:
+        """Of the coupling above an input of spikes."""
+        return Source(
+            pre=self.model.couplings[0].pre,
+            post=self.model.couplings[0].post,
+            lit=kept.lit,
+            lit_count=kept.lit_count,
+            words=kept.words,
+            first=0,
+            bit=int(plan.window[0]),
+            rows=int(np.ptp(plan.window)),
+            g=kept.shared,
+            column=0,
+            start=kept.input_start,
+            forward=kept.forward,
+        )
 
     def _hidden_source(self, n: int, plan: Plan, kept: Kept) -> Source:
         """Of the coupling above hidden layer n."""
         coupling, B = self.model.couplings[n], len(kept.bias)
         lit = self._buffer(f"all {n}", (B, coupling.pre), np.int64)
-        count = self._buffer(f"count {n}", (B,), np.int64)
-        lit[:], count[:] = np.arange(coupling.pre), coupling.pre
-        first, column = int(self._layout.offset[n - 1]), int(self._layout.offset[n])
+        lit_count = self._buffer(f"count {n}", (B,), np.int64)
+        lit[:], lit_count[:] = np.arange(coupling.pre), coupling.pre
         return Source(
-            *(coupling.pre, coupling.post, lit, count, kept.hidden, first, 0, int(plan.steps[plan.row >= 0].sum())),
-            *(kept.g, column, kept.start, kept.forward),
+            pre=coupling.pre,
+            post=coupling.post,
+            lit=lit,
+            lit_count=lit_count,
+            words=kept.hidden,
+            first=int(self._layout.offset[n - 1]),
+            bit=0,
+            rows=int(plan.steps[plan.row >= 0].sum()),
+            g=kept.g,
+            column=int(self._layout.offset[n]),
+            start=kept.start,
+            forward=kept.forward,
         )
 
     def _direct_source(self, encoded: Direct, kept: Kept) -> Source:
         """Of an input without spikes: each pixel is its rate times the unit behind the biases."""
         coupling, B = self.model.couplings[0], len(kept.bias)
-        lit, count, words = (np.zeros_like(each) for each in (kept.lit, kept.count, kept.words))
-        lit[:, : coupling.pre], count[:] = np.arange(coupling.pre), coupling.pre
-        start = encoded.rates.astype(self._dtype)[:, None, None]
+        lit, lit_count = np.zeros_like(kept.lit), np.full_like(kept.lit_count, coupling.pre)
+        lit[:, : coupling.pre] = np.arange(coupling.pre)
         return Source(
-            *(coupling.pre, coupling.post, lit, count, words, 0, 0, 0),
-            *(kept.shared, 0, start, kept.bias.reshape(B, 1, 1, -1)),
+            pre=coupling.pre,
+            post=coupling.post,
+            lit=lit,
+            lit_count=lit_count,
+            words=np.zeros_like(kept.words),
+            first=0,
+            bit=0,
+            rows=0,
+            g=kept.shared,
+            column=0,
+            start=encoded.rates.astype(self._dtype)[:, None, None],
+            forward=kept.bias.reshape(B, 1, 1, -1),
         )
 
     def _recording(
@@ -222,7 +269,9 @@ class FastEngine(Engine):
             inputs = raster(encoded, batch, model.seed, steps)
         bits = np.unpackbits(seen.history_bits.view(np.uint8), axis=2, bitorder="little")
         places = [slice(first, first + n) for first, n in zip(layout.offset, layout.sizes)]
-        membrane, trace = model.neuron.states.index(model.neuron.membrane), [layer.states for layer in layout.neurons]
+        last = len(places) - 1
+        rows = [layer.states.index(model.recorded(n == last)) for n, layer in enumerate(layout.neurons)]
+        membrane = model.neuron.states.index(model.neuron.membrane)
         return Recording(
             phases=phases,
             spikes=[
@@ -230,5 +279,5 @@ class FastEngine(Engine):
                 *(bits[:, :, 64 * w : 64 * w + n] for w, n in zip(layout.word, layout.sizes)),
             ],
             potentials=[seen.history[:, :, membrane, place] for place in places],
-            traces=[seen.history[:, :, states.index("rho"), place] for states, place in zip(trace, places)],
+            traces=[seen.history[:, :, row, place] for row, place in zip(rows, places)],
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from ...model.schedule import Phase, sources
 from ...model.spiking import Model
 from .couple import padded, way
-from .neuron import Compiled, Layer
+from .neuron import Layer
+from .neuron_code import Compiled
 from .records import Layers, Plan, Traces
 from .vectors import lanes
 
@@ -42,9 +44,13 @@ class Layout:
         """Rows of the state."""
         return max(len(layer.states) for layer in self.neurons)
 
-    def layers(self, up: NDArray[np.uint64], down: NDArray[np.uint64]) -> Layers:
-        """The layers, with the addresses of their couplings' functions, weights and geometries [L, 3]."""
+    def layers(self) -> Layers:
+        """The layers; addresses of weights are 0 until `with_weights` fills them in."""
         neuron, kick = self.model.neuron, self.model.neuron.kick(self.model.values)
+        up, down = (
+            np.array([[getattr(way, side)[0], 0, getattr(way, side)[1].ctypes.data] for way in self.ways], np.uint64)
+            for side in ("up", "down")
+        )
         code = [self.code[layer] for layer in self.neurons]
         places = np.arange(64 * self.word[-1])
         layer = np.searchsorted(64 * self.word, places, side="right") - 1
@@ -83,7 +89,9 @@ class Layout:
         jumps = [m != n - 1 for n, m in enumerate(from_)]
         snapshot = {m: n for n, m in enumerate(dict.fromkeys(m for m, jump in zip(from_, jumps, strict=True) if jump))}
         slot = {m: n for n, m in enumerate(dict.fromkeys(m for m, p in zip(from_, phases, strict=True) if p.sign))}
-        nudging = [self.model.nudging(p.beta) if p.beta else dict.fromkeys(("target", "rate", "rho"), 0.0) for p in phases]
+        nudging = [
+            self.model.nudging(p.beta) if p.beta else dict.fromkeys(("target", "rate", "rho"), 0.0) for p in phases
+        ]
         return Plan(
             steps=steps,
             raster_from=np.array([p.raster_from for p in phases]),
@@ -95,14 +103,20 @@ class Layout:
             readout=np.array([p.readout for p in phases]),
             numbers=self._numbers([nudge["rho"] for nudge in nudging]),
             nudge=np.array([[nudge["target"], nudge["rate"]] for nudge in nudging], self.dtype),
-            window=np.array([min([p.raster_from for p in learned] or [0]), max([p.raster_until for p in learned] or [0])]),
+            window=np.array(
+                [min([p.raster_from for p in learned] or [0]), max([p.raster_until for p in learned] or [0])]
+            ),
             bit=np.concatenate(
-                [64 * w + np.arange(0, end - first, lanes(self.dtype)) for w, (first, end) in zip(self.word, pairwise(self.offset))]
+                [
+                    64 * w + np.arange(0, end - first, lanes(self.dtype))
+                    for w, (first, end) in zip(self.word, pairwise(self.offset))
+                ]
             ),
         )
 
-    def _numbers(self, pulls: Sequence[float]) -> NDArray:
+    def _numbers(self, pulls: Sequence[float]) -> NDArray[Any]:
         """What the neurons' code reads, for the pull of each phase's nudge [P, L, C]."""
-        numbers = [[layer.numbers(pull if layer.nudged else 0.0) for layer in self.neurons] for pull in pulls]
+        numbers_of = lru_cache(maxsize=None)(lambda layer, pull: layer.numbers(pull))  # a matrix exponential each
+        numbers = [[numbers_of(layer, pull if layer.nudged else 0.0) for layer in self.neurons] for pull in pulls]
         longest = max(len(row) for phase in numbers for row in phase)
         return np.array([[np.pad(row, (0, longest - len(row))) for row in phase] for phase in numbers], self.dtype)

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...kernels import compiled, inlined
 from .draw import GROUP
 from .drive import PATTERNS, TILE, write_patterns
 from .vectors import (
     clear,
-    compiled,
     copy,
     fma,
-    inlined,
     lanes_of,
     load,
     load_first,
@@ -94,19 +93,15 @@ def gather_dense(unit, units, blocks, many, source, table, change):
         block, at = part // tiles, part % tiles * TILE * lanes
         low, high = source.pre * block // blocks, source.pre * (block + 1) // blocks
         clear_rows(pointer(change), low, high, width, at)
-        for b in range(len(source.count)):
+        for b in range(len(source.lit_count)):
             G, n = shifted(pointer(source.g[b]), source.column + at), 0
             if many:
                 tabulate(G, source.g.shape[2], source.rows, pointer(table))
-            while n < source.count[b] and source.lit[b, n] < low:
+            while n < source.lit_count[b] and source.lit[b, n] < low:
                 n += 1
-            while n < source.count[b] and source.lit[b, n] < high:
+            while n < source.lit_count[b] and source.lit[b, n] < high:
                 total = shifted(pointer(change), source.lit[b, n] * width)
-                add_spikes(source, b, n, many, G, pointer(table), total, width - at, at)
-                for slot in range(source.start.shape[1]):
-                    for k in range(source.start.shape[2]):
-                        row = shifted(pointer(source.forward[b, slot, k]), source.column + at)
-                        add_row(source.start[b, slot, k, source.first + n], row, total, width - at, at)
+                add_neuron(source, b, n, many, G, pointer(table), total, width - at, at)
                 n += 1
 
 
@@ -140,8 +135,8 @@ def tabulate(G, stride, rows, table):
 
 
 @inlined
-def add_spikes(source, b, n, many, G, table, total, rest, at):
-    """Add the rows of G of a tile in which neuron n spiked; `rest` columns are left."""
+def add_neuron(source, b, n, many, G, table, total, rest, at):
+    """Add what neuron n contributes to a tile of its row of dW, of which `rest` columns are left, in four registers."""
     lanes, words, stride = lanes_of(total), pointer(source.words[b]), source.words.shape[2]
     w, x = load_first(total, at, rest), load_first(total, at + lanes, rest - lanes)
     y, z = load_first(total, at + 2 * lanes, rest - 2 * lanes), load_first(total, at + 3 * lanes, rest - 3 * lanes)
@@ -149,7 +144,7 @@ def add_spikes(source, b, n, many, G, table, total, rest, at):
         bits = window(words, source.first + n, stride, source.bit + chunk, min(64, source.rows - chunk))
         place = chunk // 4 * PATTERNS * TILE * lanes
         while bits:
-            if many:
+            if many:  # four rows at a time, as their pattern
                 row = shifted(table, place + int(bits & uint64(15)) * TILE * lanes)
                 place += PATTERNS * TILE * lanes
                 bits >>= uint64(4)
@@ -158,33 +153,28 @@ def add_spikes(source, b, n, many, G, table, total, rest, at):
                 bits &= bits - uint64(1)
             w, x = w + load(row, 0), x + load(row, lanes)
             y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
+    for slot in range(source.start.shape[1]):
+        for k in range(source.start.shape[2]):
+            factor = spread(source.start[b, slot, k, source.first + n])
+            row = shifted(pointer(source.forward[b, slot, k]), source.column + at)
+            w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
+            y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
     store_first(total, at, w, rest)
     store_first(total, at + lanes, x, rest - lanes)
     store_first(total, at + 2 * lanes, y, rest - 2 * lanes)
     store_first(total, at + 3 * lanes, z, rest - 3 * lanes)
 
 
-@inlined
-def add_row(factor, row, total, rest, at):
-    """Add a multiple of a row to a tile."""
-    lanes = lanes_of(total)
-    if factor != 0:
-        for vector in range(TILE):
-            place = at + vector * lanes
-            moved = fma(spread(factor), load(row, vector * lanes), load_first(total, place, rest - vector * lanes))
-            store_first(total, place, moved, rest - vector * lanes)
-
-
 @compiled
 def gather_listed(pre, post, weight, scale, source, change):
     """dW of any coupling, synapse by synapse in the order of the neurons below, summed over the batch in a fixed order."""
     change[:] = 0
-    for b in range(len(source.count)):
+    for b in range(len(source.lit_count)):
         n = 0
         for synapse in range(len(pre)):
-            while n < source.count[b] and source.lit[b, n] < pre[synapse]:
+            while n < source.lit_count[b] and source.lit[b, n] < pre[synapse]:
                 n += 1
-            if n == source.count[b]:
+            if n == source.lit_count[b]:
                 break
             if source.lit[b, n] > pre[synapse]:
                 continue

@@ -6,7 +6,7 @@ vectors), S rows of state, K traces that the rule reads, P phases, R rows of all
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Layers(NamedTuple):
     reset: NDArray[np.uint64]  # [L]
     up: NDArray[np.uint64]  # [L, 3] of the coupling from below: function, weights, geometry
     down: NDArray[np.uint64]  # [L, 3] the same, toward the layer below
-    kick: NDArray  # [L] what a spike through a weight of 1 adds
+    kick: NDArray[Any]  # [L] what a spike through a weight of 1 adds
     receives: int  # row of the state that spikes arrive in
     membrane: int  # row of the state that begins uniform in [0, 1)
     drive: np.uint64  # function that finds what the first layer receives in all steps; 0: step by step, by `up`
@@ -34,14 +34,14 @@ class Plan(NamedTuple):
 
     steps: NDArray[np.int64]
     raster_from: NDArray[np.int64]
-    sign: NDArray  # of the rule, times the scale of the result
+    sign: NDArray[Any]  # of the rule, times the scale of the result
     row: NDArray[np.int64]  # first of its rows among those learned from; -1: not learned from
     slot: NDArray[np.int64]  # of its start among the starts of phases learned from
     restore: NDArray[np.int64]  # kept state that it starts from; -1: it goes on
     keep: NDArray[np.int64]  # where the state at its end is kept; -1: nowhere
     readout: NDArray[np.bool_]
-    numbers: NDArray  # [P, L, C] of the neurons' code
-    nudge: NDArray  # [P, 2] current into the outputs for a target, and for a counted rate, of 1
+    numbers: NDArray[Any]  # [P, L, C] of the neurons' code
+    nudge: NDArray[Any]  # [P, 2] current into the outputs for a target, and for a counted rate, of 1
     window: NDArray[np.int64]  # rows of the raster that are learned from: first, end
     bit: NDArray[np.int64]  # place, in a row of bits, of the first bit of each vector of neurons
 
@@ -50,9 +50,9 @@ class Traces(NamedTuple):
     """The K traces that the rule reads."""
 
     row: NDArray[np.int64]  # [L, K] of the state
-    share: NDArray  # [K] of each in what is read
-    decay: NDArray  # [K] in a step
-    kick: NDArray  # [K] of a spike
+    share: NDArray[Any]  # [K] of each in what is read
+    decay: NDArray[Any]  # [K] in a step
+    kick: NDArray[Any]  # [K] of a spike
     bias_step: float  # spikes of the unit behind a bias in a step
 
 
@@ -62,44 +62,44 @@ class Given(NamedTuple):
     probability: NDArray[np.float64]  # [B, N] of a spike in a step; empty if the raster is known
     raster: NDArray[np.uint8]  # [B, T, N]; empty if spikes are drawn
     keys: NDArray[np.uint64]  # [B, 2] of the streams of input spikes and membranes
-    bias: NDArray  # [1 or B, M]
-    targets: NDArray  # [B, outputs]
+    bias: NDArray[Any]  # [1 or B, M]
+    targets: NDArray[Any]  # [B, outputs]
     rate_of_count: float  # counted spikes in the readout as a rate
 
 
 class Scratch(NamedTuple):
     """What a presentation works with, one place for each thread."""
 
-    state: NDArray  # [threads, S, M]
-    kept: NDArray  # [threads, snapshots, S, M]
-    b: NDArray  # [threads, M]
+    state: NDArray[Any]  # [threads, S, M]
+    kept: NDArray[Any]  # [threads, snapshots, S, M]
+    b: NDArray[Any]  # [threads, M]
     bits: NDArray[np.uint64]  # [threads, words]
     base: NDArray[np.uint64]  # [threads, N + 32]
     thresholds: NDArray[np.uint64]  # [threads, N + 32]
     raster: NDArray[np.uint16]  # [threads, groups, T]
-    drive: NDArray  # [threads, T, stride]
-    table: NDArray  # [threads, patterns]
+    drive: NDArray[Any]  # [threads, T, stride]
+    table: NDArray[Any]  # [threads, patterns]
     spiking: NDArray[np.int32]  # [threads, the most neurons of a layer]
-    inputs: NDArray  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
-    g: NDArray  # [threads, rows, M]
+    inputs: NDArray[Any]  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
+    g: NDArray[Any]  # [threads, rows, M]
     q: NDArray[np.uint64]  # [threads, rows, words]
     q16: NDArray[np.uint16]  # [threads, rows, 4 * words] the same bits
-    back: NDArray  # [threads, K, M]
+    back: NDArray[Any]  # [threads, K, M]
 
 
 class Kept(NamedTuple):
     """What is learned from, R rows of all learning phases; see `learn.py`."""
 
     lit: NDArray[np.int64]  # [B, N + 32] pixels that spike
-    count: NDArray[np.int64]  # [B] of them
+    lit_count: NDArray[np.int64]  # [B] of them
     words: NDArray[np.uint64]  # [B, groups, w, 16]
     hidden: NDArray[np.uint64]  # [B, groups, w, 16] the same for the neurons of all layers, over rows
-    shared: NDArray  # [B, window, stride] G of the first layer, by row of the raster
-    g: NDArray  # [B, R, M]
-    forward: NDArray  # [B, slots, K, M]
-    input_start: NDArray  # [B, slots, K, N + 32]
-    start: NDArray  # [B, slots, K, M]
-    bias: NDArray  # [B, M]
+    shared: NDArray[Any]  # [B, window, stride] G of the first layer, by row of the raster
+    g: NDArray[Any]  # [B, R, M]
+    forward: NDArray[Any]  # [B, slots, K, M]
+    input_start: NDArray[Any]  # [B, slots, K, N + 32]
+    start: NDArray[Any]  # [B, slots, K, M]
+    bias: NDArray[Any]  # [B, M]
 
 
 class Source(NamedTuple):
@@ -108,15 +108,15 @@ class Source(NamedTuple):
     pre: int
     post: int
     lit: NDArray[np.int64]  # [B, ...] neurons below that may have spiked, in ascending order
-    count: NDArray[np.int64]  # [B] of them
+    lit_count: NDArray[np.int64]  # [B] of them
     words: NDArray[np.uint64]  # [B, groups, w, 16] their spikes
     first: int  # place of the layer's first neuron in `words` and `start`
     bit: int  # of `words` that belongs to the first row of G
     rows: int  # of G
-    g: NDArray  # [B, rows, ...]
+    g: NDArray[Any]  # [B, rows, ...]
     column: int  # of the first neuron above
-    start: NDArray  # [B, slots, K, ...]
-    forward: NDArray  # [B, slots, K, ...]
+    start: NDArray[Any]  # [B, slots, K, ...]
+    forward: NDArray[Any]  # [B, slots, K, ...]
 
 
 class Seen(NamedTuple):
@@ -125,9 +125,9 @@ class Seen(NamedTuple):
     spikes: NDArray[np.int64]  # [threads, P, M]
     input_spikes: NDArray[np.int64]  # [threads, P, N]
     readout: NDArray[np.int64]  # [B, outputs]
-    settled: NDArray  # [B, outputs]
+    settled: NDArray[Any]  # [B, outputs]
     broken: NDArray[np.int64]  # [B] 1 + place in the state of a value that is not a number; 0: none
-    history: NDArray  # [B, T, S, M] the state after every step, if not empty
+    history: NDArray[Any]  # [B, T, S, M] the state after every step, if not empty
     history_bits: NDArray[np.uint64]  # [B, T, words]
 
 

@@ -15,11 +15,26 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...kernels import compiled, inlined
 from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
-from .vectors import call, clear, compiled, copy, count_bits, fma, inlined, lanes_of, load, lowest_bit
-from .vectors import pointer, shifted, spread, store, uniform, where
+from .streams import uniform
+from .vectors import (
+    call,
+    clear,
+    copy,
+    count_bits,
+    fma,
+    lanes_of,
+    load,
+    lowest_bit,
+    pointer,
+    shifted,
+    spread,
+    store,
+    where,
+)
 
 
 @compiled
@@ -29,7 +44,10 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
     pixels, K = scratch.inputs.shape[3], len(traces.share)
     state, snapshots = shifted(pointer(scratch.state), thread * rows * M), pointer(scratch.kept)
     snapshot = thread * scratch.kept.shape[1]
-    traced, now = shifted(pointer(scratch.inputs), thread * scratch.inputs.shape[1] * K * pixels), scratch.inputs.shape[1] - 1
+    traced, now = (
+        shifted(pointer(scratch.inputs), thread * scratch.inputs.shape[1] * K * pixels),
+        scratch.inputs.shape[1] - 1,
+    )
     inputs = shifted(traced, now * K * pixels)
     for b in range(thread, len(given.keys), threads):
         count = receive(b, thread, layers, given, scratch, kept)
@@ -66,7 +84,10 @@ def run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen
     rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
     for t in range(plan.steps[p]):
         for layer in range(L):
-            first, vectors = layers.offset[layer], (layers.offset[layer + 1] - layers.offset[layer]) // lanes_of(at.state)
+            first, vectors = (
+                layers.offset[layer],
+                (layers.offset[layer + 1] - layers.offset[layer]) // lanes_of(at.state),
+            )
             numbers, bits = shifted(at.numbers, layer * plan.numbers.shape[2]), shifted(at.bits, layers.word[layer])
             state, b_row = shifted(at.state, first), shifted(at.b, first)
             call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
@@ -78,7 +99,9 @@ def run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen
             copy(shifted(pointer(scratch.q), place * words), at.bits, words)
         if count:
             r = plan.raster_from[p] + t
-            arrive(shifted(at.drive, r * width), layers.kick[0], layers.offset[1], shifted(at.state, layers.receives * M))
+            arrive(
+                shifted(at.drive, r * width), layers.kick[0], layers.offset[1], shifted(at.state, layers.receives * M)
+            )
             trace_inputs(traces, at.inputs, scratch.inputs.shape[3], count, at.raster, scratch.raster.shape[2], r)
         for layer in range(L):
             spikes = list_spikes(layers, layer, at)
@@ -118,7 +141,14 @@ def send(layer, spikes, layers, stride, at):
     M = layers.offset[-1]
     arriving = shifted(at.state, layers.receives * M)
     if layer + 1 < len(layers.neurons):
-        deliver(layers.up, layer + 1, at.spiking, spikes, layers.kick[layer + 1], shifted(arriving, layers.offset[layer + 1]))
+        deliver(
+            layers.up,
+            layer + 1,
+            at.spiking,
+            spikes,
+            layers.kick[layer + 1],
+            shifted(arriving, layers.offset[layer + 1]),
+        )
     if layer > 0:
         deliver(layers.down, layer, at.spiking, spikes, layers.kick[layer], shifted(arriving, layers.offset[layer - 1]))
     state, numbers = shifted(at.state, layers.offset[layer]), shifted(at.numbers, layer * stride)

@@ -11,24 +11,19 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types, uint64
-from numpy.typing import NDArray
+from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+from numpy.typing import NDArray
 
-from ...randomness import GOLDEN, MIX
+from ...kernels import inlined
 
 BYTES = 64  # of a vector
-
-compiled = njit(cache=True, nogil=True, error_model="numpy")  # called from Python
-inlined = njit(  # called from compiled functions alone
-    cache=True, nogil=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
 
 
 def lanes(dtype: Any) -> int:
     """Numbers in a vector."""
-    return BYTES // np.dtype(dtype).itemsize
+    return BYTES // int(np.dtype(dtype).itemsize)
 
 
 def aligned(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -39,7 +34,8 @@ def aligned(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 5 * BYTES, np.uint8)
     first = -raw.ctypes.data % BYTES
-    return raw[first : first + size].view(dtype).reshape(shape)
+    numbers: NDArray[Any] = raw[first : first + size].view(dtype).reshape(shape)
+    return numbers
 
 
 class Vector(types.Type):
@@ -65,7 +61,7 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
 
 
-def _place(builder: ir.IRBuilder, pointer: Any, index: Any, target: ir.Type) -> Any:
+def place_of(builder: ir.IRBuilder, pointer: Any, index: Any, target: ir.Type) -> Any:
     return builder.bitcast(builder.gep(pointer, [index]), target.as_pointer())
 
 
@@ -99,7 +95,7 @@ def load(typing, pointer, index):
     vector = Vector(pointer.dtype)
 
     def build(context, builder, signature, arguments):
-        place = _place(builder, *arguments, context.get_value_type(vector))
+        place = place_of(builder, *arguments, context.get_value_type(vector))
         return builder.load(place, align=_align(pointer))
 
     return vector(pointer, types.intp), build
@@ -110,7 +106,7 @@ def store(typing, pointer, index, vector):
     """Write a vector to where pointer[index] begins."""
 
     def build(context, builder, signature, arguments):
-        place = _place(builder, *arguments[:2], context.get_value_type(vector))
+        place = place_of(builder, *arguments[:2], context.get_value_type(vector))
         builder.store(arguments[2], place, align=_align(pointer))
 
     return types.void(pointer, types.intp, vector), build
@@ -119,16 +115,16 @@ def store(typing, pointer, index, vector):
 def _first_lanes(builder: ir.IRBuilder, count: Any, width: int) -> Any:
     """A mask of the lanes before `count`."""
     places = ir.Constant(ir.VectorType(ir.IntType(64), width), list(range(width)))
-    return builder.icmp_signed("<", places, _splat(builder, count, width))
+    return builder.icmp_signed("<", places, splat(builder, count, width))
 
 
-def _splat(builder: ir.IRBuilder, value: Any, width: int) -> Any:
+def splat(builder: ir.IRBuilder, value: Any, width: int) -> Any:
     empty = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
     one = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
 
 
-def _declared(builder: ir.IRBuilder, name: str, returned: ir.Type, arguments: list[ir.Type]) -> Any:
+def declared(builder: ir.IRBuilder, name: str, returned: ir.Type, arguments: list[ir.Type]) -> Any:
     functions = builder.module.globals
     return functions.get(name) or ir.Function(builder.module, ir.FunctionType(returned, arguments), name)
 
@@ -144,11 +140,13 @@ def load_first(typing, pointer, index, count):
 
     def build(context, builder, signature, arguments):
         type_, i1 = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
-        place = _place(builder, *arguments[:2], type_)
+        place = place_of(builder, *arguments[:2], type_)
         name = f"llvm.masked.load.{_suffix(vector)}.p0{_suffix(vector) if not _opaque(place) else ''}"
-        function = _declared(builder, name, type_, [place.type, ir.IntType(32), i1, type_])
+        function = declared(builder, name, type_, [place.type, ir.IntType(32), i1, type_])
         mask = _first_lanes(builder, arguments[2], vector.lanes)
-        return builder.call(function, [place, ir.Constant(ir.IntType(32), _align(pointer)), mask, ir.Constant(type_, None)])
+        return builder.call(
+            function, [place, ir.Constant(ir.IntType(32), _align(pointer)), mask, ir.Constant(type_, None)]
+        )
 
     return vector(pointer, types.intp, types.intp), build
 
@@ -159,9 +157,9 @@ def store_first(typing, pointer, index, vector, count):
 
     def build(context, builder, signature, arguments):
         type_, i1 = context.get_value_type(vector), ir.VectorType(ir.IntType(1), vector.lanes)
-        place = _place(builder, *arguments[:2], type_)
+        place = place_of(builder, *arguments[:2], type_)
         name = f"llvm.masked.store.{_suffix(vector)}.p0{_suffix(vector) if not _opaque(place) else ''}"
-        function = _declared(builder, name, ir.VoidType(), [type_, place.type, ir.IntType(32), i1])
+        function = declared(builder, name, ir.VoidType(), [type_, place.type, ir.IntType(32), i1])
         mask = _first_lanes(builder, arguments[3], vector.lanes)
         builder.call(function, [arguments[2], place, ir.Constant(ir.IntType(32), _align(pointer)), mask])
 
@@ -178,7 +176,7 @@ def spread(typing, number):
     vector = Vector(number)
 
     def build(context, builder, signature, arguments):
-        return _splat(builder, arguments[0], vector.lanes)
+        return splat(builder, arguments[0], vector.lanes)
 
     return vector(number), build
 
@@ -189,7 +187,7 @@ def fma(typing, a, b, c):
 
     def build(context, builder, signature, arguments):
         type_ = context.get_value_type(a)
-        function = _declared(builder, f"llvm.fmuladd.{_suffix(a)}", type_, [type_] * 3)
+        function = declared(builder, f"llvm.fmuladd.{_suffix(a)}", type_, [type_] * 3)
         return builder.call(function, arguments)
 
     return a(a, a, a), build
@@ -202,7 +200,9 @@ def where(typing, bits, index, first, vector):
     def build(context, builder, signature, arguments):
         word = builder.load(builder.gep(arguments[0], [arguments[1]]))
         word = builder.lshr(word, builder.trunc(arguments[2], word.type))
-        mask = builder.bitcast(builder.trunc(word, ir.IntType(vector.lanes)), ir.VectorType(ir.IntType(1), vector.lanes))
+        mask = builder.bitcast(
+            builder.trunc(word, ir.IntType(vector.lanes)), ir.VectorType(ir.IntType(1), vector.lanes)
+        )
         return builder.select(mask, arguments[3], ir.Constant(context.get_value_type(vector), None))
 
     return vector(bits, types.intp, types.intp, vector), build
@@ -257,41 +257,6 @@ count_bits = _unary("ctpop")
 
 
 @intrinsic
-def spiking(typing, base, thresholds, index, offset):
-    """Which of the 8 streams at base[index:] + offset draw a number below their thresholds, as 8 bits (SplitMix64)."""
-
-    def build(context, builder, signature, arguments):
-        type_ = ir.VectorType(ir.IntType(64), 8)
-
-        def vector(place):
-            return builder.load(_place(builder, arguments[place], arguments[2], type_), align=8)
-
-        z = builder.add(vector(0), _splat(builder, arguments[3], 8))
-        for shift, factor in zip((30, 27), MIX, strict=True):
-            z = builder.xor(z, builder.lshr(z, ir.Constant(type_, [shift] * 8)))
-            z = builder.mul(z, ir.Constant(type_, [int(factor)] * 8))
-        z = builder.xor(z, builder.lshr(z, ir.Constant(type_, [31] * 8)))
-        below = builder.icmp_unsigned("<", builder.lshr(z, ir.Constant(type_, [11] * 8)), vector(1))
-        return builder.zext(builder.bitcast(below, ir.IntType(8)), ir.IntType(64))
-
-    return types.uint64(base, thresholds, types.intp, types.uint64), build
-
-
-@intrinsic
-def mark(typing, words, index, lanes_, bit):
-    """words[index:][lane] |= bit, for each of 8 lanes that is set in `lanes_`."""
-
-    def build(context, builder, signature, arguments):
-        type_ = ir.VectorType(ir.IntType(64), 8)
-        place = _place(builder, *arguments[:2], type_)
-        mask = builder.bitcast(builder.trunc(arguments[2], ir.IntType(8)), ir.VectorType(ir.IntType(1), 8))
-        added = builder.select(mask, _splat(builder, arguments[3], 8), ir.Constant(type_, [0] * 8))
-        builder.store(builder.or_(builder.load(place, align=8), added), place, align=8)
-
-    return types.void(words, types.intp, types.uint64, types.uint64), build
-
-
-@intrinsic
 def lanes_of(typing, pointer):
     """Numbers in a vector of what a pointer points to: a constant where it is compiled."""
     count = Vector(pointer.dtype).lanes
@@ -300,15 +265,6 @@ def lanes_of(typing, pointer):
         return ir.Constant(ir.IntType(64), count)
 
     return types.intp(pointer), build
-
-
-@inlined
-def uniform(key, counter):
-    """A number in [0, 1) with 53 random bits: number `counter` of the stream `key`, see `eqspike.randomness`."""
-    z = key + (counter + uint64(1)) * GOLDEN
-    z = (z ^ (z >> uint64(30))) * MIX[0]
-    z = (z ^ (z >> uint64(27))) * MIX[1]
-    return ((z ^ (z >> uint64(31))) >> uint64(11)) * (1.0 / (1 << 53))
 
 
 @inlined

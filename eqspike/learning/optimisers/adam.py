@@ -1,19 +1,19 @@
 """Adam (Kingma and Ba, ICLR 2015): each weight's step is its mean gradient over the root of its mean square.
 
-    m <- beta1 m + (1 - beta1) g      s <- beta2 s + (1 - beta2) g^2
-    update = rate * (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + epsilon)
+m <- beta1 m + (1 - beta1) g      s <- beta2 s + (1 - beta2) g^2
+update = rate * (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + epsilon)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...kernels import compiled
 from ...model.parameters import Parameters
 from . import OptimiserSettings, optimisers, scale
 
@@ -49,16 +49,16 @@ class Adam:
         )
         return scale(gradient, rates)
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Means and number of steps."""
         return {"mean": self.mean, "square": self.square, "steps": np.array(self.steps)}
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with these."""
         self.mean[:], self.square[:], self.steps = state["mean"], state["square"], int(state["steps"])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _adapt(gradient, mean, square, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
     """One pass over all parameters: NumPy's dozen cost as much as a batch."""
     one = beta1 / beta1 if beta1 > 0 else beta1 + 1  # in the arrays' precision

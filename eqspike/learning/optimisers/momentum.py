@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -35,10 +35,10 @@ class Momentum:
         gradient.vector[:] = self.velocity.vector
         return scale(gradient, rates)
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """The velocity."""
         return {"velocity": self.velocity.vector}
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with this velocity."""
         self.velocity.vector[:] = state["velocity"]

@@ -106,27 +106,27 @@ class Coupling(ABC):
         """Fan-in plus fan-out of a neuron away from any border, for the range of initial weights."""
         return float(self.fan_in.max() + self.fan_out.max())
 
-    def zeros(self, weights: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def zeros(self, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Synapses whose weight is exactly zero, of each neuron below [pre] and above [post]."""
         list_ = self.synapses()
         at = weights.ravel()[list_.weight] == 0
         return np.bincount(list_.pre[at], minlength=self.pre), np.bincount(list_.post[at], minlength=self.post)
 
-    def forward(self, activity: NDArray, weights: NDArray) -> NDArray:
+    def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         """What the layer above receives [B, post] from activity below [B, pre]."""
         return np.asarray((self._matrix(weights).T @ activity.T).T)
 
-    def backward(self, activity: NDArray, weights: NDArray) -> NDArray:
+    def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         """What the layer below receives [B, pre] from activity above [B, post]."""
         return np.asarray((self._matrix(weights) @ activity.T).T)
 
-    def outer(self, below: NDArray, above: NDArray) -> NDArray:
+    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
         """Sum over the batch of below_i above_j over the synapses of each weight, times `scale`; of the weights' shape."""
         list_ = self.synapses()
         products = np.einsum("be,be->e", below[:, list_.pre], above[:, list_.post]) * self.scale
         return np.bincount(list_.weight, products, minlength=prod(self.shape)).reshape(self.shape).astype(below.dtype)
 
-    def _matrix(self, weights: NDArray) -> Any:
+    def _matrix(self, weights: NDArray[Any]) -> Any:
         from scipy.sparse import csr_array
 
         list_ = self.synapses()

@@ -46,14 +46,14 @@ class Dense(Coupling):
     def fan_in(self) -> NDArray[np.int64]:
         return np.full(self.post, self.pre)
 
-    def zeros(self, weights: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def zeros(self, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return np.sum(weights == 0, axis=1), np.sum(weights == 0, axis=0)
 
-    def forward(self, activity: NDArray, weights: NDArray) -> NDArray:
+    def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(activity @ weights)
 
-    def backward(self, activity: NDArray, weights: NDArray) -> NDArray:
+    def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(activity @ weights.T)
 
-    def outer(self, below: NDArray, above: NDArray) -> NDArray:
+    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(below.T @ above)

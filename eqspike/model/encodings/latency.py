@@ -40,4 +40,6 @@ class Latency(Encoding):
     def check(self) -> None:
         volley = self.settings.period / self.dt
         if abs(volley - round(volley)) > 1e-9 * volley or round(volley) < 1:
-            raise EqspikeError(f"encoding.period = {self.settings.period} ms is not a multiple of phases.dt = {self.dt} ms")
+            raise EqspikeError(
+                f"encoding.period = {self.settings.period} ms is not a multiple of phases.dt = {self.dt} ms"
+            )

@@ -10,7 +10,7 @@ batch is in `state`, which a checkpoint holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -41,11 +41,11 @@ class Hardware(Protocol):
         """Subtract an update from what is stored, in place; (epoch, first sample of the batch) key its random numbers."""
         ...
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """What it keeps from batch to batch, apart from `stored`."""
         ...
 
-    def restore(self, state: Mapping[str, NDArray]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state`."""
         ...
 

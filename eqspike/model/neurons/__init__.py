@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from ...errors import EqspikeError
@@ -75,12 +76,16 @@ class Neuron:
         name, statement = self.receiving
         linear = text.probe([statement.right], [name, "w"], values)
         if linear is None or linear[0][0, 0] != 1 or linear[1][0] != 0:
-            raise EqspikeError(f"receive = {self.receive!r}: a spike must add its weight times a constant, `{name} += w*...`")
+            raise EqspikeError(
+                f"receive = {self.receive!r}: a spike must add its weight times a constant, `{name} += w*...`"
+            )
         return float(linear[0][0, 1])
 
     def values(self, settings: NeuronSettings) -> dict[str, float]:
         """Numbers of the names that the text uses."""
-        return {name: value for name, value in settings if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        return {
+            name: value for name, value in settings if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
 
     def check(self, settings: NeuronSettings) -> None:
         """Raise EqspikeError, in one line, for text that does not fit its settings."""
@@ -99,8 +104,17 @@ class Neuron:
             if any(equation.frozen for equation in self.system) != bool(self.refractory):
                 raise EqspikeError("`refractory` and equations with `(unless refractory)` go together")
             self.kick(values)
+            if self.method == "exact":
+                self._check_linear(values)
         except EqspikeError as error:
             raise EqspikeError(f"neuron.model = {settings.model!r}: {error}") from None
+
+    def _check_linear(self, values: Mapping[str, float]) -> None:
+        linear = text.probe([equation.right for equation in self.system], (*self.states, "b"), {**values, "dt": 1.0})
+        if linear is None or np.any(linear[1] != 0) or not np.isfinite(linear[0]).all():
+            raise EqspikeError(
+                "its equations are not linear, so method = 'exact' cannot integrate them: name 'euler', for instance"
+            )
 
 
 neurons: Registry[Neuron] = Registry("neuron", __name__)

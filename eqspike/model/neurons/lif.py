@@ -22,7 +22,9 @@ from . import Neuron, NeuronSettings, neurons
 class LIFSettings(NeuronSettings):
     """The leaky integrate-and-fire neuron."""
 
-    tau_m: Annotated[float, Field(ge=1e-3, allow_inf_nan=True, json_schema_extra={"unit": "ms"})] = math.inf  # inf: no leak
+    tau_m: Annotated[float, Field(ge=1e-3, allow_inf_nan=True, json_schema_extra={"unit": "ms"})] = (
+        math.inf
+    )  # inf: no leak
     tau_syn: Time = 1.0
     v_floor: Annotated[float, Field(ge=-1e6, lt=1, json_schema_extra={"unit": "threshold"})] = -1.0
 

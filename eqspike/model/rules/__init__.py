@@ -52,7 +52,9 @@ class Rule(ABC):
     """A rule is an object without state of its own; its settings come with each call."""
 
     Settings: ClassVar[type[Plasticity]] = Plasticity
-    shares: ClassVar[Mapping[str, float]] = {"rho": 1.0}  # what a synapse reads, by trace: X decays with the setting tau_X
+    shares: ClassVar[Mapping[str, float]] = {
+        "rho": 1.0
+    }  # what a synapse reads, by trace: X decays with the setting tau_X
     rates: ClassVar[bool] = True  # networks of rates can contrast the ends of its phases
 
     @abstractmethod
@@ -78,4 +80,4 @@ def trace_times(rule: Rule, *parts: Part) -> dict[str, float]:
     return times
 
 
-rules: Registry[Rule] = Registry("estimator", __name__)
+rules: Registry[type[Rule]] = Registry("estimator", __name__)

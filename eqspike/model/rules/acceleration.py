@@ -6,6 +6,9 @@ free phase (E. Martin et al., EqSpike, iScience 24(3) 102222, 2021; its constant
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from ..schedule import FREE, NUDGED, Phase
 from . import Rule, rules
 
@@ -14,7 +17,7 @@ from . import Rule, rules
 class Acceleration(Rule):
     """Free, then +beta; the rule acts in the nudged phase only."""
 
-    shares = {"rho": 1.0, "slow": -1.0}
+    shares: ClassVar[Mapping[str, float]] = {"rho": 1.0, "slow": -1.0}
     rates = False
 
     def schedule(self, free: int, nudged: int, beta: float, replay: bool = True) -> tuple[Phase, ...]:

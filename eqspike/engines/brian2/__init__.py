@@ -1,0 +1,5 @@
+"""The reference engine, in Brian2."""
+
+from .engine import Brian2Engine
+
+__all__ = ["Brian2Engine"]

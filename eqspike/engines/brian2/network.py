@@ -1,0 +1,119 @@
+"""A model in Brian2: replicas of the network, one for each sample of a batch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from ...model.spiking import Model
+from ...settings import unit_of
+from .exact import exact
+from .host import b2
+
+SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
+
+
+class Replicas:
+    """Groups and synapses of so many copies of a network; `direct`: the input is a current and has no spikes."""
+
+    @property
+    def _namespace(self) -> dict[str, Any]:
+        """Numbers of the names in the text, times with their unit."""
+        model, settings = self.model, self.model.neuron_settings
+        names = {n: v * b2.ms if unit_of(settings, n) == "ms" else v for n, v in model.values.items() if n != "dt"}
+        names |= {f"tau_{name}": tau * b2.ms for name, tau in model.output_traces.items()}
+        return names | {"total_share": sum(model.rule.shares.values())}
+
+    def _reading(self, suffix: str = "") -> str:
+        """What a synapse reads of a neuron."""
+        return "(" + " + ".join(f"{share!r}*{name}{suffix}" for name, share in self.model.rule.shares.items()) + ")"
+
+    def _layer(self, size: int, output: bool, common: dict[str, Any]) -> Any:
+        """The neurons of a layer: the text, with the nudge as a part of `b`, and the traces."""
+        model, neuron = self.model, self.model.neuron
+        traces = model.output_traces if output else model.traces
+        text = neuron.equations
+        if output:
+            text = "\n".join(_replaced(line, "b", f"(b + {model.nudge.current})") for line in text.splitlines())
+        exactly = neuron.method == "exact"
+        parameters = ["b", "target", "rate", "db", *([] if exactly else traces)]
+        moving = [f"d{name}/dt = -{name}/tau_{name} : 1" for name in traces] if exactly else []
+        group = b2.NeuronGroup(
+            size,
+            "\n".join(
+                [text, *moving, *(f"{name} : 1" for name in parameters)]
+                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer"]
+            ),
+            threshold=neuron.threshold,
+            reset="\n".join(
+                [neuron.reset.replace(";", "\n"), *(f"{name} += dt_ref/tau_{name}" for name in traces)]
+                + ["db += phase_sign * total_share", "count += 1"]
+            ),
+            refractory=neuron.refractory or False,
+            method=exact if exactly else neuron.method,
+            **common,
+        )
+        if not exactly:  # another method is for the neuron's own equations: a trace decays exactly
+            decays = "\n".join(f"{name} *= exp(-dt/tau_{name})" for name in traces)
+            group.run_regularly(decays, when="after_groups", clock=common["clock"])
+        if neuron.limit:
+            group.run_regularly(neuron.limit, when="after_groups", clock=common["clock"])
+        group.run_regularly(
+            f"db += phase_sign * {self._reading()} * dt/dt_ref", when="before_synapses", clock=common["clock"]
+        )
+        return group
+
+    def __init__(self, model: Model, replicas: int, direct: bool) -> None:
+        self.model, self.replicas, self.direct, couplings = model, replicas, direct, model.couplings
+        common = {"clock": b2.Clock(model.dt * b2.ms), "namespace": self._namespace}
+        pixels, traces = replicas * couplings[0].pre, model.traces
+        extra: list[Any] = []
+        if direct:
+            inputs = b2.NeuronGroup(pixels, "rate : 1\ncount : integer", **common)
+        else:
+            # generator -> relay within one step: the generator fires and its synapses act before the thresholds
+            self.generator = b2.SpikeGeneratorGroup(pixels, [], [] * b2.ms, clock=common["clock"], when="before_groups")
+            inputs = b2.NeuronGroup(
+                pixels,
+                "\n".join(["drive : 1\ncount : integer", *(f"d{name}/dt = -{name}/tau_{name} : 1" for name in traces)]),
+                threshold="drive > 0",
+                reset="\n".join(["drive = 0\ncount += 1", *(f"{name} += dt_ref/tau_{name}" for name in traces)]),
+                method="exact",
+                **common,
+            )
+            wires = b2.Synapses(self.generator, inputs, on_pre="drive_post += 1", **common)
+            wires.connect(j="i")
+            wires.pre.when = "groups"
+            extra = [self.generator, wires]
+        last = len(couplings) - 1
+        self.layers = [inputs, *(self._layer(replicas * c.post, n == last, common) for n, c in enumerate(couplings))]
+        self.pairs = [self._pair(n, replicas, common) for n in range(len(couplings))]
+        self.network = b2.Network(*extra, *self.layers, *self.pairs)
+        self.network.schedule = SCHEDULE
+
+    def _pair(self, n: int, replicas: int, common: dict[str, Any]) -> Any:
+        """The synapses between layer n and the one above."""
+        coupling, neuron = self.model.couplings[n], self.model.neuron
+        name, statement = neuron.receiving[0], neuron.receive
+        up, down = (_replaced(statement, name, f"{name}_{side}") for side in ("post", "pre"))
+        learn_up, learn_down = (f"dw += phase_sign_post * {self._reading(f'_{side}')}" for side in ("post", "pre"))
+        if n == 0 and self.direct:
+            codes = {"on_post": "dw += phase_sign_post * total_share * rate_pre"}
+        else:
+            codes = {"on_pre": f"{up}\n{learn_up}", "on_post": learn_down if n == 0 else f"{down}\n{learn_down}"}
+        pair = b2.Synapses(self.layers[n], self.layers[n + 1], "w : 1\ndw : 1", **codes, **common)
+        synapses, copies = coupling.synapses(), np.arange(replicas)[:, None]
+        pair.connect(
+            i=(copies * coupling.pre + synapses.pre).ravel(), j=(copies * coupling.post + synapses.post).ravel()
+        )
+        if n == 0 and self.direct:
+            moved = f"dw += phase_sign_post * rate_pre * {self._reading('_post')} * dt/dt_ref"
+            pair.run_regularly(moved, when="before_synapses", clock=common["clock"])
+        return pair
+
+
+def _replaced(text: str, name: str, by: str) -> str:
+    """A text in which a name stands for something else."""
+    return re.sub(rf"\b{name}\b", by, text)

@@ -1,0 +1,176 @@
+"""The compiled functions of a layer's neurons.
+
+    advance    state update, limit and threshold of all neurons of a layer, a vector at a time; which ones spike, as bits
+    reset      reset of the neurons that spiked, and the kicks of their traces
+
+All numbers are read from an array when the function runs, so that another time constant needs no other code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numpy.typing import DTypeLike
+
+from ...model import text
+from .emit import I64, Emitter, loop
+from .neuron import WAIT, Layer
+from .vectors import BYTES
+
+I32, VOID = ir.IntType(32), ir.VoidType()
+
+
+class Compiled:
+    """The functions of a layer in one precision, by their addresses; the code lives as long as this object."""
+
+    def __init__(self, layer: Layer, dtype: DTypeLike) -> None:
+        module = ir.Module(name="neuron")
+        module.triple = llvm.get_process_triple()
+        element = ir.FloatType() if np.dtype(dtype) == np.float32 else ir.DoubleType()
+        _advance(module, layer, element)
+        _reset(module, layer, element)
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
+        )
+        parsed = llvm.parse_assembly(str(module))
+        parsed.verify()
+        self._engine = llvm.create_mcjit_compiler(parsed, machine)
+        self._engine.finalize_object()
+        self.advance = np.uint64(self._engine.get_function_address("advance"))
+        self.reset = np.uint64(self._engine.get_function_address("reset"))
+
+
+def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
+    """advance(state, stride, numbers, b, bits, vectors): rows of `state` are `stride` numbers apart."""
+    align = 4 if isinstance(element, ir.FloatType) else 8
+    width = BYTES // align
+    number, mask = element.as_pointer(), ir.IntType(width).as_pointer()
+    function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, number, mask, I64]), "advance")
+    state, stride, numbers, drive, bits, vectors = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    emitter = Emitter(builder, layer.places, numbers, element, width)
+
+    def vector_at(place: Any) -> Any:
+        return builder.bitcast(place, emitter.type.as_pointer())
+
+    with loop(builder, vectors) as vector:
+        first = builder.mul(vector, ir.Constant(I64, width))
+        places = {
+            name: vector_at(builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, n)), first)]))
+            for n, name in enumerate(layer.states)
+        }
+        old = {name: builder.load(place, align=align, typ=emitter.type) for name, place in places.items()}
+        b = builder.load(vector_at(builder.gep(drive, [first])), align=align, typ=emitter.type)
+        new = _exact(emitter, layer, old, b) if layer.neuron.method == "exact" else _explicit(emitter, layer, old, b)
+        awake = _rest(emitter, layer, old, new) if layer.neuron.refractory else None
+        for name in layer.traces:
+            new[name] = builder.fmul(old[name], emitter.number(f"decay {name}"))
+        for statement in text.statements(layer.neuron.limit):
+            new[statement.name] = emitter.as_number(emitter.emit(statement.right, new))
+        spikes = emitter.as_condition(emitter.emit(text.expression(layer.neuron.threshold), new))
+        spikes = spikes if awake is None else builder.and_(spikes, awake)
+        for name, place in places.items():
+            builder.store(new[name], place, align=align)
+        builder.store(builder.bitcast(spikes, ir.IntType(width)), builder.gep(bits, [vector]), align=1)
+    builder.ret_void()
+
+
+def _rest(emitter: Emitter, layer: Layer, old: Mapping[str, Any], new: dict[str, Any]) -> Any:
+    """Hold what is refractory where it was; which neurons are not."""
+    builder = emitter.builder
+    waiting = builder.fcmp_ordered(">", old[WAIT], emitter.constant(0))
+    for equation in layer.neuron.system:
+        if equation.frozen:
+            new[equation.name] = builder.select(waiting, old[equation.name], new[equation.name])
+    shorter = builder.fsub(old[WAIT], emitter.constant(1))
+    new[WAIT] = builder.select(waiting, shorter, emitter.constant(0))
+    return builder.not_(waiting)
+
+
+def _exact(emitter: Emitter, layer: Layer, old: Mapping[str, Any], b: Any) -> dict[str, Any]:
+    """The next state of linear equations: sums of entries of the matrix exponential times the state and b."""
+    new = {}
+    for state, others in layer.terms.items():
+        total = None
+        for other in others:
+            value, factor = (b if other == "b" else old[other]), emitter.number(f"{state} {other}")
+            total = emitter.builder.fmul(factor, value) if total is None else emitter.fma(factor, value, total)
+        new[state] = total
+    return new
+
+
+def _explicit(emitter: Emitter, layer: Layer, old: Mapping[str, Any], b: Any) -> dict[str, Any]:
+    """The next state by the method that the text names, by Brian2's formulas."""
+    builder, dt = emitter.builder, emitter.number("value dt")
+    if layer.nudged:
+        b = emitter.fma(emitter.number("pull"), old["rho"], b)
+    system = layer.neuron.system
+    x = {equation.name: old[equation.name] for equation in system}
+
+    def slopes(at: Mapping[str, Any]) -> dict[str, Any]:
+        return {e.name: builder.fmul(dt, emitter.as_number(emitter.emit(e.right, {**at, "b": b}))) for e in system}
+
+    def moved(k: Mapping[str, Any], share: float) -> dict[str, Any]:
+        return {name: builder.fadd(x[name], builder.fmul(emitter.constant(share), k[name])) for name in x}
+
+    match layer.neuron.method:
+        case "euler":
+            return moved(slopes(x), 1)
+        case "rk2":
+            return moved(slopes(moved(slopes(x), 0.5)), 1)
+        case "rk4":
+            k1 = slopes(x)
+            k2 = slopes(moved(k1, 0.5))
+            k3 = slopes(moved(k2, 0.5))
+            k4 = slopes(moved(k3, 1))
+            total = {
+                n: builder.fadd(
+                    builder.fadd(k1[n], k4[n]), builder.fmul(emitter.constant(2), builder.fadd(k2[n], k3[n]))
+                )
+                for n in x
+            }
+            return moved(total, 1 / 6)
+        case _:  # exponential_euler: each equation is linear in its own variable, x' = a x + c
+            new = {}
+            for e in system:
+                at = {**x, "b": b}
+                c = emitter.as_number(emitter.emit(e.right, {**at, e.name: emitter.constant(0)}))
+                a = builder.fsub(emitter.as_number(emitter.emit(e.right, {**at, e.name: emitter.constant(1)})), c)
+                ratio = builder.fdiv(c, a)
+                growth = emitter.intrinsic("exp", builder.fmul(a, dt))
+                new[e.name] = builder.fsub(builder.fmul(builder.fadd(x[e.name], ratio), growth), ratio)
+            return new
+
+
+def _reset(module: ir.Module, layer: Layer, element: ir.Type) -> None:
+    """reset(state, stride, numbers, spiking, count): the neurons in `spiking`."""
+    number = element.as_pointer()
+    function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, I32.as_pointer(), I64]), "reset")
+    state, stride, numbers, spiking, count = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    emitter = Emitter(builder, layer.places, numbers, element, 1)
+    statements = text.statements(layer.neuron.reset)
+    touched = {*text.names(*(s.right for s in statements)), *(s.name for s in statements), *layer.traces}
+    with loop(builder, count) as n:
+        neuron = builder.sext(builder.load(builder.gep(spiking, [n]), typ=I32), I64)
+        places = {
+            name: builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, row)), neuron)])
+            for row, name in enumerate(layer.states)
+            if name in touched or name == WAIT
+        }
+        values = {name: builder.load(place, typ=element) for name, place in places.items()}
+        for statement in statements:
+            values[statement.name] = emitter.as_number(emitter.emit(statement.right, values))
+        for name in layer.traces:
+            values[name] = builder.fadd(values[name], emitter.number(f"kick {name}"))
+        if layer.neuron.refractory:
+            values[WAIT] = emitter.number("pause")
+        for name, place in places.items():
+            builder.store(values[name], place)
+    builder.ret_void()

@@ -1,0 +1,152 @@
+"""Compiled functions: how they are made, and where they are kept from one process to the next.
+
+Numba keeps machine code beside the source, and takes a function for unchanged when others that are compiled into it have changed.
+Here a directory belongs to one state of the sources, of the libraries and of the processor; each file in it carries its
+SHA-256, and one that does not agree is compiled again. Without a directory that can be written, nothing is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+from numba import njit
+from numba.core import config, sigutils
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.ccallback import CFunc
+
+PACKAGE = Path(__file__).parent
+SOURCES = ("kernels.py", "randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py")
+GENERATIONS = 4  # directories of other states that are left alone
+
+
+@cache
+def directory() -> Path | None:
+    """Where kernels are kept: in $EQSPIKE_CACHE, the user's cache, or a temporary directory; None: nowhere can be written."""
+    state = sha256(f"{numba.__version__} {llvmlite.__version__} {llvm.get_host_cpu_name()}".encode())
+    state.update(llvm.get_host_cpu_features().flatten().encode())
+    for path in sorted(path for pattern in SOURCES for path in PACKAGE.glob(pattern)):
+        state.update(path.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    chosen = os.environ.get("EQSPIKE_CACHE") or os.environ.get("NUMBA_CACHE_DIR")
+    bases = (
+        [Path(chosen)] if chosen else [Path(home) / "eqspike", Path(tempfile.gettempdir()) / f"eqspike-{os.getuid()}"]
+    )
+    for base in bases:
+        path = base / f"kernels-{state.hexdigest()[:16]}"
+        with suppress(OSError):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.stat(path).st_uid == os.getuid() and not os.stat(path).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                tempfile.TemporaryFile(dir=path).close()
+                _forget_old(base, path)
+                return path
+    return None
+
+
+def _forget_old(base: Path, current: Path) -> None:
+    """Remove the kernels of states that have not been used for long."""
+    os.utime(current)
+    others = sorted((p for p in base.glob("kernels-*") if p != current), key=lambda p: p.stat().st_mtime)
+    for path in others[: max(0, len(others) - GENERATIONS)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def state() -> str:
+    """A line on what a first use will take, or that nothing is kept; "" where kernels are there."""
+    place = directory()
+    if place is None:
+        return "compiled kernels cannot be kept, so each process compiles them: set EQSPIKE_CACHE to a directory to write in"
+    return "" if any(place.rglob("*.nbi")) else f"compiling kernels, once on this machine (some 5 s), kept in {place}"
+
+
+class _SealedFile(IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's index and data, each behind its SHA-256."""
+
+    def _load_index(self) -> dict[Any, str]:
+        with suppress(OSError, ValueError, EOFError, pickle.UnpicklingError):
+            stamp, overloads = pickle.loads(_unsealed(self._index_path))
+            if stamp == self._source_stamp:
+                return dict(overloads)
+        return {}
+
+    def _save_index(self, overloads: dict[Any, str]) -> None:
+        with self._open_for_write(self._index_path) as file:
+            file.write(_sealed(self._dump((self._source_stamp, overloads))))
+
+    def _load_data(self, name: str) -> Any:
+        return pickle.loads(_unsealed(self._data_path(name)))
+
+    def _save_data(self, name: str, data: Any) -> None:
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(_sealed(self._dump(data)))
+
+
+def _sealed(content: bytes) -> bytes:
+    return sha256(content).digest() + content
+
+
+def _unsealed(path: str) -> bytes:
+    content = Path(path).read_bytes()
+    if sha256(content[32:]).digest() != content[:32]:
+        os.unlink(path)
+        raise OSError(f"{path}: damaged")
+    return content[32:]
+
+
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of a function, in a directory of ours."""
+
+    def __init__(self, function: Callable[..., Any], place: Path) -> None:
+        before, config.CACHE_DIR = config.CACHE_DIR, str(place)
+        try:
+            super().__init__(function)
+        finally:
+            config.CACHE_DIR = before
+        theirs: Any = self.__dict__["_cache_file"]
+        name = theirs._index_name.removesuffix(".nbi")
+        self._cache_file = _SealedFile(self._cache_path, name, theirs._source_stamp)
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keep a function; on a full disk it is not kept."""
+        with suppress(OSError):
+            super().save_overload(signature, data)
+
+
+def _kept(dispatcher: Any, function: Callable[..., Any]) -> Any:
+    place = directory()
+    if place is not None:
+        with suppress(OSError, RuntimeError):
+            dispatcher._cache = _KernelCache(function, place)
+    return dispatcher
+
+
+def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """A decorator: a function that Python calls, compiled, without the interpreter's lock."""
+    if function is None:
+        return lambda function: compiled(function, **options)
+    return _kept(njit(nogil=True, error_model="numpy", **options)(function), function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A decorator: a function that compiled functions call, made a part of them."""
+    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return njit(nogil=True, error_model="numpy", **options)(function)
+
+
+def compiled_at_address(function: Callable[..., Any], signature: Any) -> Any:
+    """A function that compiled functions call by its `address`; it lives as long as what is returned."""
+    made = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={"error_model": "numpy"})
+    _kept(made, function).compile()
+    return made
