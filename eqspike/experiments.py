@@ -22,6 +22,7 @@ from .learning.schedules import ScheduleSettings, schedules
 from .model.network import NetworkSettings
 from .registry import Registry
 from .settings import (
+    MOST_NEURONS,
     MOST_VALUES,
     MOST_WEIGHTS,
     Compute,
@@ -107,6 +108,8 @@ class Experiment(Part):
 
     def check_size(self, sizes: tuple[int, ...], weights: int | None = None) -> None:
         """Raise ValueError for what would not fit a machine's memory, before any of it is asked for."""
+        if max(sizes) > MOST_NEURONS:
+            raise ValueError(f"network.hidden has {max(sizes):.1g} neurons in a layer, at most {MOST_NEURONS:.0g} are kept")
         if weights is None:
             weights = sum(pre * post for pre, post in pairwise(sizes))
         if weights > MOST_WEIGHTS:

@@ -22,6 +22,7 @@ from .reading import open_regular
 # Upper limits, far from any network that makes sense. What is beyond would overflow float32, fill the memory or never
 # end, and is to be one clear line instead.
 MOST_LAYERS = 100
+MOST_NEURONS = 10**7  # of one layer
 MOST_WEIGHTS = 10**8  # a few arrays of 0.8 GB
 MOST_STEPS = 50_000  # of one phase
 MOST_VALUES = 10**9  # kept at once of neurons, samples and steps, 4 to 8 bytes each

@@ -129,6 +129,15 @@ def test_what_would_fill_the_memory_is_refused(learner, changes):
     assert "network.hidden" in refusal(experiment, None, [f"learner={learner}", *changes])
 
 
+@pytest.mark.parametrize("neurons", ["[1000000000]", "[10000000, 10000000]", "[200000, 1000]"])
+def test_layers_that_would_fill_the_memory_are_refused_before_they_are_counted(neurons):
+    layers = ", ".join(f"{{kind = 'dense', neurons = {n}}}" for n in neurons.strip("[]").split(","))
+    accepted = experiment(None, ["network.hidden=[]", f"network.layers=[{layers}]"])
+    digits = load("digits").limited(3, 3)
+    assert "network.hidden" in refusal(build, accepted, digits)
+    assert memory(build, accepted, digits) < 300 * MEGABYTE
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from networks import spoil
 
-from eqspike import build, records
+from eqspike import build, load_weights, records
 from eqspike.data import load
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.learning.loop import Hooks, train
+from eqspike.runs.exports import of_run, writer
+from eqspike.runs.run import train_run
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,20 @@ def test_round_trip(run, tmp_path):
         assert (after.test_error, after.rates, after.seconds) == (before.test_error, before.rates, before.seconds)
         for name, count in before.train_counts.items():
             np.testing.assert_array_equal(after.train_counts[name], count)
+
+
+@pytest.mark.parametrize("learner", ["spiking", "hopfield", "backprop"])
+def test_a_network_that_was_given_by_its_layers_is_read_back(learner, tmp_path):
+    layers = ["network.hidden=[]", "network.layers=[{kind = 'dense', neurons = 9}, {kind = 'dense', neurons = 7}]"]
+    settings = experiment(changes=[f"learner={learner}", "training.epochs=1", *layers])
+    run = train_run(settings, load("digits").limited(40, 20), tmp_path / "run.h5")
+    found = records.load(tmp_path)
+    assert found.experiment == settings and found.parameters.couplings == run.parameters.couplings
+    assert found.parameters.couplings[0].below == (8, 8) and found.parameters.sizes == (64, 9, 7, 10)
+    assert found.parameters.vector.tobytes() == run.parameters.vector.tobytes()
+    for kind in ("hdf5", "npz"):
+        writer(kind)(of_run(run), tmp_path / kind)
+        assert load_weights(tmp_path / kind).parameters.couplings == run.parameters.couplings
 
 
 def test_plain_h5py_reads_it(run, tmp_path):

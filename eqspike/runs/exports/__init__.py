@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import EqspikeError
 from ...experiments import Experiment, validated
+from ...model.couplings import Shape
 from ...model.parameters import Parameters
 from ...reading import BROKEN, open_regular
 from ..records import FORMAT as RUN_FORMAT
@@ -52,11 +53,18 @@ def of_run(run: Run) -> Weights:
         "dataset": run.dataset["name"],
         "dataset_checksum": run.dataset["checksum"],
         "dataset_location": run.dataset["location"],
+        "dataset_image_shape": run.dataset["image_shape"],
         "epochs": len(run.epochs),
         "test_error": last.test_error if last else None,
         "git_commit": _git_commit(),
     }
     return Weights(run.experiment, run.parameters, provenance)
+
+
+def image_shape(provenance: dict[str, Any]) -> Shape | None:
+    """Of the images that a network was trained on; None where that is not said, as by version 0.1.0."""
+    shape = provenance.get("dataset_image_shape")
+    return None if shape is None else tuple(int(side) for side in shape)
 
 
 def _git_commit() -> str | None:
@@ -93,7 +101,8 @@ def load_weights(path: Path | str) -> Weights:
     with read_hdf5(path, "run file or export", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
         if file.attrs["format"] == FORMAT:
             experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-            return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
+            provenance = json.loads(file.attrs["provenance"])
+            return Weights(experiment, read_parameters(file, experiment, image_shape(provenance), path), provenance)
         return of_run(read_run(file, path))
 
 

@@ -16,7 +16,7 @@ from ...experiments import validated
 from ...files import write_whole
 from ...reading import MOST_BYTES
 from ..records import assembled
-from . import FORMAT, FORMAT_VERSION, Weights
+from . import FORMAT, FORMAT_VERSION, Weights, image_shape
 
 
 def write_npz(weights: Weights, path: Path) -> None:
@@ -59,4 +59,5 @@ def read_npz(path: Path) -> Weights:
         experiment = validated(json.loads(str(file["experiment"])), f"{path}: experiment")
         count = sum(name.startswith("weights_") for name in file)
         weights, biases = ([file[f"{kind}_{n}"] for n in range(count)] for kind in ("weights", "biases"))
-        return Weights(experiment, assembled(experiment, weights, biases, path), json.loads(str(file["provenance"])))
+        provenance = json.loads(str(file["provenance"]))
+        return Weights(experiment, assembled(experiment, weights, biases, image_shape(provenance), path), provenance)
