@@ -111,7 +111,9 @@ class Conv(Coupling):
 
     def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         patches = self._patches(activity)
-        return np.asarray((patches @ weights.reshape(-1, self.above[2])).reshape(len(activity), -1) * weights.dtype.type(self.scale))
+        return np.asarray(
+            (patches @ weights.reshape(-1, self.above[2])).reshape(len(activity), -1) * weights.dtype.type(self.scale)
+        )
 
     def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         B, (height, width, channels) = len(activity), map_of(self.below)
@@ -157,5 +159,7 @@ def map_of(shape: Shape) -> tuple[int, int, int]:
     if len(shape) == 2:
         return shape[0], shape[1], 1
     if len(shape) != 3:
-        raise EqspikeError(f"network.layers: a convolution needs a map below it (height, width, channels), not a row of {prod(shape)}")
+        raise EqspikeError(
+            f"network.layers: a convolution needs a map below it (height, width, channels), not a row of {prod(shape)}"
+        )
     return shape[0], shape[1], shape[2]
