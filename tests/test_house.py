@@ -18,7 +18,7 @@ PACKAGE = ROOT / "eqspike"
 FLOORS = [  # a package or module imports only from those above it, and from itself
     *("errors", "reading", "registry", "settings", "randomness", "threads", "files", "kernels", "resources"),
     *("data", "model", "engines", "learning.optimisers", "learning.schedules", "experiments"),
-    *("learning.work", "learning.learner", "learning.health", "learning.position", "learning.loop"),
+    *("learning.work", "learning.arithmetic", "learning.learner", "learning.health", "learning.position", "learning.loop"),
     *("rates", "learners", "gradients", "runs", "cost", "view", "cli", "testing"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...model.schedule import Phase, sources
 from ...model.spiking import Model
+from . import conv  # noqa: F401  # which enters its way
 from .couple import padded, way
 from .neuron import Layer
 from .neuron_code import Compiled
