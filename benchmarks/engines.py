@@ -49,7 +49,9 @@ def main(model: str, batches: int, as_json: bool) -> None:
     reference, fast = [], []
     for _ in range(batches):
         reference.append(seconds(learners["brian2"], [images_like_mnist(20, rng)]) / 20)
-        fast.append(seconds(learners["fast"], [images_like_mnist(20, rng) for _ in range(FAST_BATCHES)]) / 20 / FAST_BATCHES)
+        fast.append(
+            seconds(learners["fast"], [images_like_mnist(20, rng) for _ in range(FAST_BATCHES)]) / 20 / FAST_BATCHES
+        )
     ratio = float(np.median(np.divide(reference, fast)))
     result = {
         "brian2_ms_per_sample": 1e3 * float(np.median(reference)),

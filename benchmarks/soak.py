@@ -44,7 +44,10 @@ def soak(engine: str, batches: int) -> None:
             if len(times) % (batches // WINDOWS) == 0:
                 memory.append(resident())
                 window = 1000 * np.median(times[-(batches // WINDOWS) :])
-                print(f"{engine:<7} batch {len(times):6,}   {memory[-1]:7.1f} MB   {window:7.3f} ms per sample", flush=True)
+                print(
+                    f"{engine:<7} batch {len(times):6,}   {memory[-1]:7.1f} MB   {window:7.3f} ms per sample",
+                    flush=True,
+                )
             if len(times) >= batches:
                 raise Enough
         last = time.perf_counter()

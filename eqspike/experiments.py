@@ -109,7 +109,9 @@ class Experiment(Part):
     def check_size(self, sizes: tuple[int, ...], weights: int | None = None) -> None:
         """Raise ValueError for what would not fit a machine's memory, before any of it is asked for."""
         if max(sizes) > MOST_NEURONS:
-            raise ValueError(f"network.hidden has {max(sizes):.1g} neurons in a layer, at most {MOST_NEURONS:.0g} are kept")
+            raise ValueError(
+                f"network.hidden has {max(sizes):.1g} neurons in a layer, at most {MOST_NEURONS:.0g} are kept"
+            )
         if weights is None:
             weights = sum(pre * post for pre, post in pairwise(sizes))
         if weights > MOST_WEIGHTS:
@@ -219,11 +221,10 @@ class _Mixed(Part):
 def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
     if other is None:
         return part
-    bases: Any = (_Mixed, part, other)
-    mixed: Any = create_model(part.__name__, __base__=bases, __doc__=part.__doc__)
+    create: Any = create_model  # which has no type for several bases
+    mixed: type[_Mixed] = create(part.__name__, __base__=(_Mixed, part, other), __doc__=part.__doc__)
     mixed.parts = part, other
-    chosen: type[Part] = mixed
-    return chosen
+    return mixed
 
 
 def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:
@@ -262,6 +263,6 @@ def _names(kind: type[Experiment], section: tuple[str, ...]) -> set[str]:
     """Settings in a section, whatever leaf it names; sections for ()."""
     if not section:
         return {*kind.model_fields}
-    field = kind.model_fields.get(section[0])
-    parts = [field.annotation if field else None, kind.leaves.get(section[0], (None, "", None))[2]]
+    field, leaf = kind.model_fields.get(section[0]), kind.leaves.get(section[0])
+    parts: list[Any] = [field.annotation if field else None, leaf[2] if leaf else None]
     return {name for part in parts if isinstance(part, type) and issubclass(part, Part) for name in part.model_fields}

@@ -107,7 +107,9 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
         raise EqspikeError(f"{path}: cannot read {what}: {reason}") from error
 
 
-def explain(error: ValidationError, unknown: Callable[[tuple[str, ...]], str] = lambda path: "is an unknown setting") -> str:
+def explain(
+    error: ValidationError, unknown: Callable[[tuple[str, ...]], str] = lambda path: "is an unknown setting"
+) -> str:
     """What is wrong with which settings, in one line; `unknown` says what about one that does not exist."""
     problems = error.errors(include_url=False, include_context=False)
     more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []

@@ -30,7 +30,9 @@ SYNAPSES = 6  # drawn in each layer, those that change most
 @click.option("--out", default="runs/step_by_step", show_default=True, type=click.Path(path_type=Path))
 def main(beta: float, hidden: str, out: Path) -> None:
     """Settle, compare, print, draw."""
-    settings = experiment(changes=[f"network.hidden=[{hidden}]", "engine.precision=float64", "network.weight_scale=[0.7]"])
+    settings = experiment(
+        changes=[f"network.hidden=[{hidden}]", "engine.precision=float64", "network.weight_scale=[0.7]"]
+    )
     digits = data.load("digits")
     network = Hopfield(build(settings, digits).parameters.astype(float), n_free=120, n_nudged=30, beta=beta)
     eqprop, bptt = step_by_step(network, make_batch(digits.train, np.arange(20), 1, "train"))

@@ -94,9 +94,13 @@ def test_every_table_has_a_source_and_disagreement_is_kept(spiking):
 
 def test_a_device_of_ones_own(spiking, tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text('[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\nchip = { synaptic_event = 1e-12 }\n')
+    path.write_text(
+        '[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\nchip = { synaptic_event = 1e-12 }\n'
+    )
     (found,) = energy.estimates(spiking, device_tables(path), ["chip"])
-    assert found.joules["as measured"][0] == pytest.approx(energy.works(spiking)["as measured"][0].synaptic_events * 1e-12)
+    assert found.joules["as measured"][0] == pytest.approx(
+        energy.works(spiking)["as measured"][0].synaptic_events * 1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,10 @@ def test_a_device_of_ones_own(spiking, tmp_path):
     [
         ("", "has no .*table"),
         ("[[table]]\nname = 'x'", "source"),
-        ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = -1.0}", "greater than or equal to 0"),
+        (
+            "[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = -1.0}",
+            "greater than or equal to 0",
+        ),
         ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = nan}", "finite"),
         ("[[table", "cannot read"),
     ],

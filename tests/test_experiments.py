@@ -27,22 +27,63 @@ LEAVES = [  # every leaf of every kind that a section names
     if (learner, leaf) != ("hopfield", "acceleration")
 ]
 CHANGED = {
-    "spiking": ["neuron.model=adaptive-lif", "neuron.jump=0.3", "encoding.name=latency", "encoding.period=5.0", "neuron.tau_m=inf"],
+    "spiking": [
+        "neuron.model=adaptive-lif",
+        "neuron.jump=0.3",
+        "encoding.name=latency",
+        "encoding.period=5.0",
+        "neuron.tau_m=inf",
+    ],
     "one-sided": ["plasticity.estimator=one-sided", "plasticity.beta_sign=random", "plasticity.nudge=held", "seed=5"],
-    "optimised": ["optimiser.name=adam", "optimiser.beta1=0.5", "schedule.name=cosine", "schedule.warmup=0.1", "training.average=0.9"],
+    "optimised": [
+        "optimiser.name=adam",
+        "optimiser.beta1=0.5",
+        "schedule.name=cosine",
+        "schedule.warmup=0.1",
+        "training.average=0.9",
+    ],
     "hopfield": ["learner=hopfield", "hopfield.order=alternating", "phases.nudged=5.0", "optimiser.name=momentum"],
     "backprop": ["learner=backprop", "backprop.cost='cross-entropy'", "engine.threads=2", "network.hidden=[]"],
-    "words": ["""description='a "quoted" \\\\ back\\\\slash'""", "data.name='./my data = 1.npz'", "data.test_fraction=0.25"],
+    "words": [
+        """description='a "quoted" \\\\ back\\\\slash'""",
+        "data.name='./my data = 1.npz'",
+        "data.test_fraction=0.25",
+    ],
 }
-TOGETHER = pytest.mark.xfail(reason="NetworkSettings refuses its own table: with network.layers it has `hidden` as well")
+TOGETHER = pytest.mark.xfail(
+    reason="NetworkSettings refuses its own table: with network.layers it has `hidden` as well"
+)
 LAYERS = "network.layers=[{kind = 'dense', neurons = 7}]"
 EVERY = [*LEAVES, *CHANGED.values(), ["network.hidden=[]", LAYERS], pytest.param([LAYERS], marks=TOGETHER)]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(
-    ['"', "'", '"""', "'''", "\\", "\\u0041", "\n", "\r\n", "\t", "\x00", "\x1f", "\x7f", "\x85", "\u2028", "\ufeff", "=", "#", "[a]", "", "é€𝄞"]
+    [
+        '"',
+        "'",
+        '"""',
+        "'''",
+        "\\",
+        "\\u0041",
+        "\n",
+        "\r\n",
+        "\t",
+        "\x00",
+        "\x1f",
+        "\x7f",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "=",
+        "#",
+        "[a]",
+        "",
+        "é€𝄞",
+    ]
 )
 numbers = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
-values = st.recursive(numbers | texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8)
+values = st.recursive(
+    numbers | texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
+)
 
 
 @given(values)
@@ -84,11 +125,11 @@ def test_a_leaf_brings_its_settings():
     assert settings.neuron.jump == 0.01 and settings.neuron.tau_m == math.inf
     assert not hasattr(experiment().neuron, "jump")
     assert experiment(changes=["neuron.model=adaptive-lif", "neuron.jump=0.5"]).neuron.jump == 0.5
-    with pytest.raises(EqspikeError, match="neuron.jump needs neuron.model = 'adaptive-lif'$"):
+    with pytest.raises(EqspikeError, match=r"neuron.jump needs neuron.model = 'adaptive-lif'$"):
         experiment(changes=["neuron.jump=0.5"])
-    with pytest.raises(EqspikeError, match="encoding.period needs encoding.name = 'latency'$"):
+    with pytest.raises(EqspikeError, match=r"encoding.period needs encoding.name = 'latency'$"):
         experiment(changes=["encoding.period=5.0"])
-    with pytest.raises(EqspikeError, match="encoding.max_rate needs encoding.name = 'current' or 'poisson'$"):
+    with pytest.raises(EqspikeError, match=r"encoding.max_rate needs encoding.name = 'current' or 'poisson'$"):
         experiment(changes=["encoding.name=latency", "encoding.max_rate=0.5"])
     assert experiment(changes=["plasticity.estimator=one-sided"]).plasticity.replay, "and what the learner adds to it"
 
@@ -97,7 +138,7 @@ def test_another_leaf_leaves_behind_what_only_the_old_one_knew():
     adaptive = experiment(changes=["neuron.model=adaptive-lif", "neuron.jump=0.5", "neuron.tau_syn=2.0"])
     plain = changed(adaptive, ["neuron.model=lif"])
     assert plain == experiment(changes=["neuron.tau_syn=2.0"])
-    with pytest.raises(EqspikeError, match="neuron.jump needs"):
+    with pytest.raises(EqspikeError, match=r"neuron.jump needs"):
         changed(adaptive, ["neuron.model=lif", "neuron.jump=0.5"])
 
 
@@ -105,12 +146,18 @@ def test_another_leaf_leaves_behind_what_only_the_old_one_knew():
     ("change", "message"),
     [
         ("neuron.model=adaptive", "neuron.model: unknown neuron 'adaptive': did you mean 'adaptive-lif'?"),
-        ("neuron.model=izhikevich", "neuron.model: unknown neuron 'izhikevich': There are adaptive-lif, biexponential-lif"),
+        (
+            "neuron.model=izhikevich",
+            "neuron.model: unknown neuron 'izhikevich': There are adaptive-lif, biexponential-lif",
+        ),
         ("encoding.name=poison", "encoding.name: unknown encoding 'poison': did you mean 'poisson'?"),
         ("plasticity.estimator=onesided", "unknown estimator 'onesided': did you mean 'one-sided'?"),
         ("hardware.name=ideall", "unknown hardware 'ideall': did you mean 'ideal'?"),
         ("engine.name=brian", "engine.name: unknown engine 'brian': did you mean 'brian2'?"),
-        ("learner=hopfeld", "unknown learner 'hopfeld': did you mean 'hopfield'? There are backprop, hopfield, spiking"),
+        (
+            "learner=hopfeld",
+            "unknown learner 'hopfeld': did you mean 'hopfield'? There are backprop, hopfield, spiking",
+        ),
         ("neuron.model=3", "neuron.model: the name of a neuron is text, got 3"),
         ("neuron.model=[]", "neuron.model: the name of a neuron is text, got []"),
         ("training.epoch=3", "training.epoch is an unknown setting: did you mean 'epochs'?"),
@@ -131,7 +178,9 @@ def test_settings_are_copied_whole(changes, copied):
     assert again == settings and type(again) is type(settings) and again.changes() == settings.changes()
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing)), Parameters.copy])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing)), Parameters.copy]
+)
 def test_copied_parameters_are_views_of_a_vector_of_their_own(copied):
     values = Parameters((4, 3, 2), np.float32)
     values.vector[:] = np.arange(len(values.vector))
@@ -145,14 +194,22 @@ def test_copied_parameters_are_views_of_a_vector_of_their_own(copied):
 KINDS = {
     "fast": ["network.hidden=[8]"],
     "adaptive, held": ["network.hidden=[8]", "neuron.model=adaptive-lif", "plasticity.nudge=held"],
-    "brian2": ["network.hidden=[4]", "engine.name=brian2", "phases.free=5.0", "phases.readout=3.0", "phases.nudged=2.0"],
+    "brian2": [
+        "network.hidden=[4]",
+        "engine.name=brian2",
+        "phases.free=5.0",
+        "phases.readout=3.0",
+        "phases.nudged=2.0",
+    ],
     "hopfield": ["learner=hopfield", "network.hidden=[8]", "phases.nudged=5.0", "hopfield.persistent=true"],
     "backprop": ["learner=backprop", "network.hidden=[8]"],
 }
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))], ids=["deepcopy", "pickle"]
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copied_learner_works_alone(kind, copied, used):
     settings = experiment(changes=[*KINDS[kind], "training.epochs=1", "training.learning_rates=[0.05]"])
@@ -166,5 +223,7 @@ def test_a_copied_learner_works_alone(kind, copied, used):
     assert not np.array_equal(again.parameters.vector, before), "the copy trains"
     np.testing.assert_array_equal(learner.parameters.vector, before)
     train(learner, digits, settings)
-    assert again.parameters.vector.tobytes() == learner.parameters.vector.tobytes(), "and does as the original would have"
+    assert again.parameters.vector.tobytes() == learner.parameters.vector.tobytes(), (
+        "and does as the original would have"
+    )
     np.testing.assert_array_equal(evaluate(again, digits.test).predicted, evaluate(learner, digits.test).predicted)

@@ -62,7 +62,9 @@ def test_schema_by_plain_h5py(run, tmp_path):
     assert len(provenance["git_commit"] or "0" * 40) == 40
 
 
-@pytest.mark.xfail(reason="encoding.max_rate, in model/encodings, has its unit in a comment alone: settings.Rate has it")
+@pytest.mark.xfail(
+    reason="encoding.max_rate, in model/encodings, has its unit in a comment alone: settings.Rate has it"
+)
 def test_the_unit_of_a_rate_stands_beside_it(run, tmp_path):
     writer("hdf5")(of_run(run), tmp_path / "weights.h5")
     with h5py.File(tmp_path / "weights.h5") as file:
@@ -94,7 +96,9 @@ def test_training_starts_from_an_export(run, data, tmp_path):
     assert again.parameters.vector.tobytes() == run.parameters.vector.tobytes()
     assert records.load(tmp_path / "again").started_from == str(tmp_path / "weights.npz")
     other = experiment(changes=[*SETTINGS, "network.hidden=[12]"])
-    with pytest.raises(EqspikeError, match="weights.npz: holds the weights of a network 64-12-9-10, this one is 64-12-10"):
+    with pytest.raises(
+        EqspikeError, match=r"weights.npz: holds the weights of a network 64-12-9-10, this one is 64-12-10"
+    ):
         train_run(other, data, tmp_path / "other" / "run.h5", start=tmp_path / "weights.npz")
     assert not (tmp_path / "other").exists()
 
@@ -128,7 +132,7 @@ def test_no_export_at_all(tmp_path):
     with pytest.raises(EqspikeError, match="not readable weights"):
         load_weights(tmp_path / "other.npz")
     os.mkfifo(tmp_path / "pipe.h5")
-    with pytest.raises(EqspikeError, match="pipe.h5: this is a named pipe, not a file"):
+    with pytest.raises(EqspikeError, match=r"pipe.h5: this is a named pipe, not a file"):
         load_weights(tmp_path / "pipe.h5")
     np.savez(tmp_path / "pickle.npz", format=np.array([print], dtype=object))
     with pytest.raises(EqspikeError, match="not readable weights"):

@@ -134,7 +134,9 @@ def test_a_neuron_derived_from_ours_must_have_its_text(tmp_path, monkeypatch):
     """It must not become a plain CubaLIF without a word."""
     monkeypatch.setitem(neurons._leaves, "mine", replace(neurons["lif"], reset="v = 0"))
     monkeypatch.setitem(neurons._leaves, "same", replace(neurons["lif"]))
-    mine, same = (Weights(experiment(changes=[f"neuron.model={name}"]), parameters((20, 100, 10))) for name in ("mine", "same"))
+    mine, same = (
+        Weights(experiment(changes=[f"neuron.model={name}"]), parameters((20, 100, 10))) for name in ("mine", "same")
+    )
     with pytest.raises(EqspikeError, match="NIR cannot express the neuron 'mine'"):
         write_nir(mine, tmp_path / "graph.nir")
     assert not list(tmp_path.iterdir())

@@ -27,7 +27,9 @@ def killed_and_resumed(tmp_path: Path, kills: int, seed: int) -> None:
     fork = multiprocessing.get_context("fork")  # a child that needs no time to start
     while killed < kills or not inside:
         assert killed < 20 * kills
-        child = fork.Process(target=train_run, args=(settings, data, path), kwargs={"resume": path.exists(), "every": ALWAYS})
+        child = fork.Process(
+            target=train_run, args=(settings, data, path), kwargs={"resume": path.exists(), "every": ALWAYS}
+        )
         child.start()
         child.join(rng.uniform(0.02, 0.4))
         while killed % 2 and child.is_alive() and not any(path.parent.glob(".*.part")):

@@ -103,7 +103,9 @@ def test_the_interrupted_run_goes_on_to_its_end(tmp_path):
     assert np.isfinite(after.parameters.vector).all() and after.versions == records.versions()
     assert of_run(after).parameters.vector.tobytes() == run.parameters.vector.tobytes()
     spikes = after.epochs[1].train_counts["spikes"].sum()
-    assert spikes == pytest.approx(after.epochs[2].train_counts["spikes"].sum(), rel=0.1), "both halves of epoch 2 count"
+    assert spikes == pytest.approx(after.epochs[2].train_counts["spikes"].sum(), rel=0.1), (
+        "both halves of epoch 2 count"
+    )
 
 
 @pytest.mark.parametrize("name", ["hopfield", "backprop"])
@@ -124,4 +126,6 @@ def test_rates_go_on_to_the_bits_of_a_run_that_was_trained_whole(name, tmp_path)
 def test_the_default_experiment_is_the_one_that_the_old_files_began_with():
     """A setting that is new has the value at which nothing changes."""
     old = records.load(OLD / "spiking").experiment
-    assert old == experiment(changes=["training.epochs=1", "network.hidden=[6]", "data.limit_train=40", "data.limit_test=20"])
+    assert old == experiment(
+        changes=["training.epochs=1", "network.hidden=[6]", "data.limit_train=40", "data.limit_test=20"]
+    )

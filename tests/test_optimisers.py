@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -77,7 +78,9 @@ def test_adam_is_algorithm_1_of_its_paper(beta1, beta2, epsilon, dtype):
         g = gradient.vector.astype(float)
         mean, square = beta1 * mean + (1 - beta1) * g, beta2 * square + (1 - beta2) * g**2
         theirs.append(each_rate(gradient) * (mean / (1 - beta1**t)) / (np.sqrt(square / (1 - beta2**t)) + epsilon))
-    changes = [f"optimiser.{name}={value}" for name, value in (("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon))]
+    changes = [
+        f"optimiser.{name}={value}" for name, value in (("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon))
+    ]
     close(updates(made("adam", dtype, *changes), given_), theirs, dtype)
 
 
@@ -95,7 +98,10 @@ def test_restored_it_goes_on_to_the_same_bits(name):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        (["schedule.name=exponential", "training.decay=0.5"], {(1, 0.0): 1, (1, 0.9): 1, (2, 0.0): 0.5, (4, 0.5): 0.125}),
+        (
+            ["schedule.name=exponential", "training.decay=0.5"],
+            {(1, 0.0): 1, (1, 0.9): 1, (2, 0.0): 0.5, (4, 0.5): 0.125},
+        ),
         (["schedule.name=constant", "training.decay=0.5"], {(1, 0.0): 1, (2, 0.0): 1, (4, 0.9): 1}),
         (["schedule.name=cosine"], {(1, 0.0): 1, (2, 0.0): (1 + math.sqrt(0.5)) / 2, (3, 0.0): 0.5, (4, 0.9999999): 0}),
         (["schedule.name=cosine", "schedule.floor=0.2"], {(1, 0.0): 1, (3, 0.0): 0.6, (4, 0.9999999): 0.2}),
@@ -113,12 +119,17 @@ def test_schedules(changes, expected):
 
 @given(st.integers(1, 30), st.floats(0, 0.99), st.floats(0, 0.9), st.floats(0, 1))
 def test_a_cosine_stays_between_0_and_1_and_falls_after_its_warm_up(epochs, share, warmup, floor):
-    changes = ["schedule.name=cosine", f"schedule.warmup={warmup}", f"schedule.floor={floor}", "training.learning_rates=[1.0]"]
+    changes = [
+        "schedule.name=cosine",
+        f"schedule.warmup={warmup}",
+        f"schedule.floor={floor}",
+        "training.learning_rates=[1.0]",
+    ]
     settings = experiment(changes=[*changes, f"training.epochs={epochs}"])
     factors = [rates_at(settings, epoch, share)[0] for epoch in range(1, epochs + 1)]
     assert all(0 <= factor <= 1 for factor in factors)
     later = [factor for epoch, factor in enumerate(factors) if (epoch + share) / epochs >= warmup]
-    assert all(a >= b >= floor - 1e-12 for a, b in zip(later, later[1:]))
+    assert all(a >= b >= floor - 1e-12 for a, b in pairwise(later))
 
 
 class Still(Learner):
@@ -134,8 +145,15 @@ class Still(Learner):
 
 @pytest.mark.parametrize("optimiser", list(optimisers))
 def test_weight_decay_takes_its_share_of_the_weights_and_leaves_the_biases(optimiser):
-    changes = ["training.weight_decay=0.5", "training.learning_rates=[0.1, 0.02]", "training.decay=0.5", "training.epochs=2"]
-    settings = experiment(changes=[*changes, "training.batch_size=10", "network.hidden=[6]", f"optimiser.name={optimiser}"])
+    changes = [
+        "training.weight_decay=0.5",
+        "training.learning_rates=[0.1, 0.02]",
+        "training.decay=0.5",
+        "training.epochs=2",
+    ]
+    settings = experiment(
+        changes=[*changes, "training.batch_size=10", "network.hidden=[6]", f"optimiser.name={optimiser}"]
+    )
     start = parameters((64, 6, 10))
     learner = Still(start.copy())
     train(learner, load("digits").limited(30, 10), settings)
@@ -180,6 +198,8 @@ def test_the_weights_that_are_tested_are_the_mean_of_those_that_are_trained(lear
 @pytest.mark.parametrize("change", ["optimiser.name=adamm", "schedule.name=cosin"])
 def test_an_unknown_name_is_one_line_with_the_list(change):
     name = change.split("=")[1]
-    with pytest.raises(EqspikeError, match=rf"{change.split('=')[0]}: unknown \w+ '{name}': did you mean .*There are ") as error:
+    with pytest.raises(
+        EqspikeError, match=rf"{change.split('=')[0]}: unknown \w+ '{name}': did you mean .*There are "
+    ) as error:
         experiment(changes=[change])
     assert "\n" not in str(error.value)

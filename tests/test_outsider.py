@@ -48,7 +48,9 @@ def test_from_our_input_spikes_and_potentials_it_gets_our_spikes(tmp_path, hidde
     writer("hdf5")(Weights(settings, values), tmp_path / "weights.h5")
 
     inputs = rasters(settings, batch, settings.phases.steps("free")).transpose(1, 0, 2)
-    first = np.split(uniforms(batch.streams(settings.seed, MEMBRANE), sum(values.sizes[1:])), np.cumsum(values.sizes[1:-1]), axis=1)
+    first = np.split(
+        uniforms(batch.streams(settings.seed, MEMBRANE), sum(values.sizes[1:])), np.cumsum(values.sizes[1:-1]), axis=1
+    )
     with h5py.File(tmp_path / "weights.h5") as file:
         counts, decisions = outsider().simulate(file, inputs, first)
 

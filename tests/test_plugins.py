@@ -82,22 +82,39 @@ FAULTS = {
     "pipe": (os.mkfifo, "this is a named pipe, not a file"),
     "socket of bytes": (lambda path: path.write_bytes(b"\xff\xfe\x00"), "this plugin fails"),
     "NUL": (lambda path: path.write_bytes(b"x = 1\x00"), "this plugin fails"),
-    "syntax": (lambda path: path.write_text("x = 1\ny = (\n"), "line 2: this plugin fails: SyntaxError: '(' was never closed"),
-    "exception": (lambda path: path.write_text("x = 1\n\n1 / 0\n"), "line 3: this plugin fails: ZeroDivisionError: division by zero"),
+    "syntax": (
+        lambda path: path.write_text("x = 1\ny = (\n"),
+        "line 2: this plugin fails: SyntaxError: '(' was never closed",
+    ),
+    "exception": (
+        lambda path: path.write_text("x = 1\n\n1 / 0\n"),
+        "line 3: this plugin fails: ZeroDivisionError: division by zero",
+    ),
     "deep exception": (
         lambda path: path.write_text("import json\ndef f():\n    json.loads('{')\nf()\n"),
         "line 3: this plugin fails: JSONDecodeError",
     ),
     "exit": (lambda path: path.write_text("import sys\nsys.exit(0)\n"), "line 2: this plugin fails: SystemExit: 0"),
-    "import": (lambda path: path.write_text("import no_such_package\n"), "ModuleNotFoundError: No module named 'no_such_package'"),
-    "lines": (lambda path: path.write_text("raise ValueError('a\\nb')\n"), "line 1: this plugin fails: ValueError: a b"),
+    "import": (
+        lambda path: path.write_text("import no_such_package\n"),
+        "ModuleNotFoundError: No module named 'no_such_package'",
+    ),
+    "lines": (
+        lambda path: path.write_text("raise ValueError('a\\nb')\n"),
+        "line 1: this plugin fails: ValueError: a b",
+    ),
     "endless": (lambda path: path.write_text("def f(): f()\nf()\n"), "RecursionError"),
-    "a name of ours": (lambda path: path.write_text(NEURON.replace('"mine"', '"lif"')), "neuron 'lif' is registered already"),
+    "a name of ours": (
+        lambda path: path.write_text(NEURON.replace('"mine"', '"lif"')),
+        "neuron 'lif' is registered already",
+    ),
     "twice in one": (lambda path: path.write_text(NEURON + NEURON), "neuron 'mine' is registered already"),
 }
 
 
-NO_PATH = pytest.mark.xfail(reason="registry.load_plugin lets an EqspikeError through without the plugin's path and line")
+NO_PATH = pytest.mark.xfail(
+    reason="registry.load_plugin lets an EqspikeError through without the plugin's path and line"
+)
 NOT_ROLLED_BACK = pytest.mark.xfail(
     reason="registry.load_plugin takes back leaves of ours that were first imported meanwhile, for good, and none of"
     " registries that are imported meanwhile"
@@ -105,7 +122,11 @@ NOT_ROLLED_BACK = pytest.mark.xfail(
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(name, marks=NO_PATH if make_message[1].startswith("neuron") else ()) for name, make_message in FAULTS.items()]
+    "fault",
+    [
+        pytest.param(name, marks=NO_PATH if make_message[1].startswith("neuron") else ())
+        for name, make_message in FAULTS.items()
+    ],
 )
 def test_a_fault_is_one_line_and_leaves_nothing_behind(fault, tmp_path):
     make, message = FAULTS[fault]
@@ -179,7 +200,9 @@ def test_a_registry_says_what_it_has():
 
 
 def run_sim(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / "run_sim.py"), *arguments], cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_sim.py"), *arguments], cwd=cwd, capture_output=True, text=True
+    )
 
 
 QUICK = ("--epochs", "1", "--limit-train", "40", "--limit-test", "20", "--set", "network.hidden=[6]")

@@ -91,7 +91,9 @@ def test_sweep_runs_every_point_and_repeats_none(tmp_path):
 
 
 def test_failures_are_recorded_and_do_not_end_the_sweep(tmp_path):
-    text = f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e6]\n'
+    text = (
+        f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e6]\n'
+    )
     points = plan(protocol(tmp_path, text + '[[points]]\n"training.batch_size" = 10\n'))
     run_sweep(points, tmp_path / "out", workers=1)
     assert "encoding.max_rate = 3.0" in points[0].failure
@@ -103,7 +105,11 @@ def test_failures_are_recorded_and_do_not_end_the_sweep(tmp_path):
 
 def test_killed_sweep_continues(tmp_path):
     """SIGKILL to the whole sweep once two points are there."""
-    text = GRID.replace("[0, 1]", "[0, 1, 2]").replace("epochs=2", "epochs=20").replace("limit_train=60", "limit_train=300")
+    text = (
+        GRID.replace("[0, 1]", "[0, 1, 2]")
+        .replace("epochs=2", "epochs=20")
+        .replace("limit_train=60", "limit_train=300")
+    )
     protocol(tmp_path, text)
     command = [sys.executable, str(ROOT / "run_sim.py"), "sweep", "small.toml", "--workers", "1", "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -185,7 +191,7 @@ def test_dask_cluster_loses_a_worker_and_nothing_else(tmp_path, cluster):
 
 
 def test_no_scheduler(tmp_path):
-    with pytest.raises(EqspikeError, match="--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
+    with pytest.raises(EqspikeError, match=r"--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
         run_sweep(plan(protocol(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:9")
 
 
@@ -200,7 +206,10 @@ def test_no_scheduler(tmp_path):
         (GRID.replace("small", "../small"), "name"),
         (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
         ("name = ", "cannot read this protocol"),
-        ('name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}', "do not make a log range"),
+        (
+            'name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}',
+            "do not make a log range",
+        ),
     ],
 )
 def test_bad_protocols_are_one_line(tmp_path, text, message):
@@ -210,7 +219,7 @@ def test_bad_protocols_are_one_line(tmp_path, text, message):
 
 
 def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):
-    with pytest.raises(EqspikeError, match="training.speed is an unknown setting"):
+    with pytest.raises(EqspikeError, match=r"training.speed is an unknown setting"):
         plan(protocol(tmp_path, GRID.replace("training.epochs=2", "training.speed=2")))
 
 
@@ -246,7 +255,9 @@ def test_protocols_in_the_repository_can_be_planned(path):
 def test_every_file_that_reproduce_names_is_there(tmp_path, monkeypatch, quick):
     (tmp_path / "protocols").mkdir()
     for learner in ("a", "b"):
-        drawings = "".join(f'[[drawings]]\n{number}x = "plasticity.beta"\n' for number in ("", "figure = 5\n", "figure = 4\n"))
+        drawings = "".join(
+            f'[[drawings]]\n{number}x = "plasticity.beta"\n' for number in ("", "figure = 5\n", "figure = 4\n")
+        )
         text = GRID.replace('"small"', f'"{learner}"') + drawings + "[quick]\nseeds = [0]\n"
         (tmp_path / "protocols" / f"{learner}.toml").write_text(text)
     monkeypatch.setattr(resources, "resource_directory", lambda kind: tmp_path / kind)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -32,7 +33,8 @@ from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..experiments import Experiment, validated
 from ..learning.health import Monitor
-from ..learning.loop import Epoch, Evaluation, Position
+from ..learning.loop import Epoch, Evaluation
+from ..learning.position import Position
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
 from .sealed import read_hdf5, write_hdf5
@@ -153,7 +155,9 @@ def _write_position(position: Position, parameters: Parameters, group: h5py.Grou
         if not np.array_equal(own.vector, parameters.vector):
             write_parameters(own, group.create_group(name))
     for name, values in position.state().items():  # of persistent states hundreds of MB, most of it zeros and ones
-        options = {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
+        options = (
+            {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
+        )
         group.create_dataset(f"state/{name}", data=values, **options)
 
 
@@ -177,7 +181,9 @@ def _read_position(
         seconds=float(group.attrs["seconds"]),
         timed=(int(timed[0]), float(timed[1])),
         kept=_read_state(group),
-        **{name: int(group.attrs[name]) for name in ("epoch", "done", "wrong")},
+        epoch=int(group.attrs["epoch"]),
+        done=int(group.attrs["done"]),
+        wrong=int(group.attrs["wrong"]),
     )
     if len(norms) != len(lengths) or len(watched) != sum(lengths) or len(position.activity) != len(parameters.sizes):
         raise EqspikeError(f"{path}: its position is not one of its network")
@@ -186,8 +192,8 @@ def _read_position(
     return position
 
 
-def _read_state(group: h5py.Group) -> dict[str, NDArray]:
-    state: dict[str, NDArray] = {}
+def _read_state(group: h5py.Group) -> dict[str, NDArray[Any]]:
+    state: dict[str, NDArray[Any]] = {}
 
     def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset):
@@ -200,12 +206,12 @@ def _read_state(group: h5py.Group) -> dict[str, NDArray]:
     return state
 
 
-def _renamed(counts: dict[str, NDArray]) -> dict[str, NDArray]:
+def _renamed(counts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Counts under the names that they have now: version 2 said energy."""
     return {{"energy": "network_energy"}.get(name, name): values for name, values in counts.items()}
 
 
-def _put(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
+def _put(group: h5py.Group, name: str, values: Any) -> h5py.Dataset:
     options = {"compression": "gzip", "fletcher32": True} if np.size(values) else {}
     item = group.create_dataset(name, data=values, **options)
     unit = _UNITS.get(name.rsplit("/", 1)[-1])
@@ -236,7 +242,11 @@ def read_parameters(group: h5py.Group, experiment: Experiment, image_shape: Shap
 
 
 def assembled(
-    experiment: Experiment, weights: list[NDArray], biases: list[NDArray], image_shape: Shape | None, path: Path
+    experiment: Experiment,
+    weights: list[NDArray[Any]],
+    biases: list[NDArray[Any]],
+    image_shape: Shape | None,
+    path: Path,
 ) -> Parameters:
     """The parameters that these arrays are, above images of this shape (None: their pixels in a row).
 
@@ -245,7 +255,9 @@ def assembled(
     shapes = [matrix.shape for matrix in weights]
     below = image_shape if image_shape is not None else shapes[0][:1]
     layers = experiment.network.couplings(below, len(biases[-1]))
-    if shapes != [layer.shape for layer in layers] or [b.shape for b in biases] != [(layer.biases,) for layer in layers]:
+    if shapes != [layer.shape for layer in layers] or [b.shape for b in biases] != [
+        (layer.biases,) for layer in layers
+    ]:
         raise EqspikeError(f"{path}: weights of the shapes {shapes} do not make the network of its settings")
     if any(values.dtype.kind not in "iuf" for values in (*weights, *biases)):
         raise EqspikeError(f"{path}: weights or biases are not real numbers")
@@ -266,14 +278,21 @@ def read(file: h5py.File, path: Path) -> Run:
     parameters = read_parameters(file["parameters"], experiment, image_shape, path)
     epochs, test = file["epochs"], file.get("test")
     columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
-    counts = {kind: _renamed({name: item[:] for name, item in epochs[kind].items()}) for kind in ("train_counts", "test_counts")}
+    counts = {
+        kind: _renamed({name: item[:] for name, item in epochs[kind].items()})
+        for kind in ("train_counts", "test_counts")
+    }
     history = [
         Epoch(
             number=int(columns["number"][n]),
+            train_error=float(columns["train_error"][n]),
+            test_error=float(columns["test_error"][n]),
+            seconds=float(columns["seconds"][n]),
+            samples_per_second=float(columns["samples_per_second"][n]),
             weight_change=columns["weight_change"][n],
             rates=[float(rate) for rate in columns["rates"][n]],
-            **{name: float(columns[name][n]) for name in ("train_error", "test_error", "seconds", "samples_per_second")},
-            **{kind: {name: values[n] for name, values in counts[kind].items()} for kind in counts},
+            train_counts={name: values[n] for name, values in counts["train_counts"].items()},
+            test_counts={name: values[n] for name, values in counts["test_counts"].items()},
         )
         for n in range(len(columns["number"]))
     ]
@@ -294,6 +313,8 @@ def read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
-        position=_read_position(file["position"], parameters, experiment, image_shape, path) if "position" in file else None,
+        position=_read_position(file["position"], parameters, experiment, image_shape, path)
+        if "position" in file
+        else None,
         started_from=str(file.attrs.get("started_from", "")),
     )

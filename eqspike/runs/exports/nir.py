@@ -106,9 +106,13 @@ def check_expressible(weights: Weights, dt: float) -> None:
         raise EqspikeError(f"learner = {experiment.learner!r} has no spikes: NIR is for spiking networks")
     neuron = experiment.neuron
     if replace(neurons[neuron.model], Settings=lif.Settings) != lif:  # another text is another neuron
-        raise EqspikeError(f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'")
+        raise EqspikeError(
+            f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'"
+        )
     if not isinstance(experiment.encoding, PoissonSettings):
-        raise EqspikeError(f"NIR cannot express the encoding {experiment.encoding.name!r}: only spikes that are drawn, 'poisson'")
+        raise EqspikeError(
+            f"NIR cannot express the encoding {experiment.encoding.name!r}: only spikes that are drawn, 'poisson'"
+        )
     for layer, coupling in enumerate(weights.parameters.couplings, 1):
         if not isinstance(coupling, Dense):
             raise EqspikeError(f"NIR cannot express layer {layer}: only dense layers are exported to it")

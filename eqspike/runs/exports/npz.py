@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def write_npz(weights: Weights, path: Path) -> None:
     values = weights.parameters
     arrays = {f"{kind}_{n}": a for kind in ("weights", "biases") for n, a in enumerate(getattr(values, kind))}
     texts = {"experiment": json.dumps(weights.experiment.table()), "provenance": json.dumps(weights.provenance)}
-    contents: dict[str, NDArray] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
+    contents: dict[str, NDArray[Any]] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
     contents["format_version"] = np.asarray(FORMAT_VERSION)
 
     def write(part: str) -> None:
@@ -34,7 +35,7 @@ def write_npz(weights: Weights, path: Path) -> None:
     write_whole(path, write)
 
 
-def digest(contents: Mapping[str, NDArray]) -> str:
+def digest(contents: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over names, types, shapes and values."""
     total = hashlib.sha256()
     for name in sorted(contents):
@@ -55,7 +56,9 @@ def read_npz(path: Path) -> Weights:
         if int(file["format_version"]) > FORMAT_VERSION:
             raise EqspikeError(f"{path}: written by a newer eqspike (format {file['format_version']})")
         if "sha256" in file and str(file["sha256"]) != digest({name: file[name] for name in file if name != "sha256"}):
-            raise EqspikeError(f"{path}: damaged or changed since it was written: its SHA-256 is not the one that it carries")
+            raise EqspikeError(
+                f"{path}: damaged or changed since it was written: its SHA-256 is not the one that it carries"
+            )
         experiment = validated(json.loads(str(file["experiment"])), f"{path}: experiment")
         count = sum(name.startswith("weights_") for name in file)
         weights, biases = ([file[f"{kind}_{n}"] for n in range(count)] for kind in ("weights", "biases"))
