@@ -89,6 +89,20 @@ def test_counts_against_brute_force(hidden):
     np.testing.assert_array_equal(predicted.counts["multiply_accumulates"], [8 * forward, 0])
 
 
+def test_effective_products_against_brute_force():
+    values, batch = parameters((6, 5)), samples(3)
+    for weights in values.weights:
+        weights[weights < -0.3] = 0
+    batch.images[:, ::2] = 0
+    count, layer = 0, batch.images.astype(float)
+    for weights, bias in zip(values.weights, values.biases):
+        for b, i, j in np.ndindex(len(batch), *weights.shape):
+            count += layer[b, i] != 0 and weights[i, j] != 0
+        layer = np.maximum(layer @ weights + bias, 0)
+    assert 0 < count < 3 * sum(weights.size for weights in values.weights)
+    assert Backprop(values).effective_macs(batch) == pytest.approx(count / 3)
+
+
 def test_first_order_costs_share_the_slope_of_the_outputs():
     """dC/d(total input) = y - target for both costs, so that the output biases' gradients sum up alike."""
     batch = samples()
