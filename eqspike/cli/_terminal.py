@@ -49,7 +49,9 @@ def command(function: Callable[..., Any]) -> click.Command:
 
 
 data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are. Default: $EQSPIKE_DATA or data/."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where the data set's files are. Default: $EQSPIKE_DATA or data/.",
 )
 data_option = click.option(
     "--data", "own_data", metavar="NAME|FILE", help="Data set, or your own: .npz, .h5, or a directory of idx files."
@@ -109,7 +111,12 @@ def load_data(settings: Experiment, data_dir: Path | None, screen: Console) -> D
 
 
 def data_of_run(
-    settings: Experiment, described: Mapping[str, Any], own: str | None, data_dir: Path | None, run: Path, screen: Console
+    settings: Experiment,
+    described: Mapping[str, Any],
+    own: str | None,
+    data_dir: Path | None,
+    run: Path,
+    screen: Console,
 ) -> Dataset:
     """What a run was trained on: where it was then, or where `--data` says. Raises EqspikeError if it is something else."""
     from ..experiments import changed
@@ -121,7 +128,9 @@ def data_of_run(
         dataset = load_data(settings, data_dir, screen)
     except EqspikeError as error:
         if location and own is None:
-            raise EqspikeError(f"{run}: was trained on {location}, which cannot be used: {error}; say where it is: --data") from error
+            raise EqspikeError(
+                f"{run}: was trained on {location}, which cannot be used: {error}; say where it is: --data"
+            ) from error
         raise
     if dataset.checksum != described["checksum"]:
         raise EqspikeError(f"{run}: was trained on other data: {dataset.name} has another checksum than the run's")
@@ -145,7 +154,9 @@ def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     kinds = figure.canvas.get_supported_filetypes()
     kind = path.suffix.lstrip(".").lower()
     if kind not in kinds:
-        raise EqspikeError(f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance")
+        raise EqspikeError(
+            f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance"
+        )
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format=kind))
     screen.print(f"wrote {clean(path)}")
 
@@ -171,5 +182,7 @@ def print_counts(counts: Mapping[str, NDArray], run: Run, screen: Console) -> No
     for name, n in sorted(totals.items(), key=lambda item: item[0] != "spikes"):  # spikes first
         parts.append(f"{n:,.{0 if abs(n) >= 100 else 2}f} {clean(name.replace('_', ' '))}")
         if name == "spikes":
-            parts[0] += f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0), strict=True))})"
+            parts[0] += (
+                f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0), strict=True))})"
+            )
     screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)

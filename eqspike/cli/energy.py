@@ -138,7 +138,9 @@ def _print(
         known = [joules for joules in same if joules]
         if len(known) > 1:
             low, high = min(known), max(known)
-            screen.print(f"{clean(name)}: {_joules(low)} to {_joules(high)} per inference; its tables differ {high / low:,.1f} times")
+            screen.print(
+                f"{clean(name)}: {_joules(low)} to {_joules(high)} per inference; its tables differ {high / low:,.1f} times"
+            )
     screen.print(f"test accuracy {accuracy:.2%}")
     if gpu is not None:
         screen.print(
@@ -185,7 +187,9 @@ def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], pi
                 lines.setdefault(kind, []).append(plots.Tradeoff(label, joules, 1 - result.error))
                 bar.advance(task)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
-    plots.tradeoff(lines, f"energy of an inference, {estimate.device} by {estimate.table} (J, estimated)", figure.subplots())
+    plots.tradeoff(
+        lines, f"energy of an inference, {estimate.device} by {estimate.table} (J, estimated)", figure.subplots()
+    )
     save_figure(figure, picture, screen)
 
 

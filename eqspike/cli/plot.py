@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from ..errors import EqspikeError
-from ._terminal import command, data_dir_option, data_option, make_directory, quiet_option, run_argument, save_figure, screen_for
+from ._terminal import (
+    command,
+    data_dir_option,
+    data_option,
+    make_directory,
+    quiet_option,
+    run_argument,
+    save_figure,
+    screen_for,
+)
 from ._trained import trained
 
 

@@ -11,7 +11,16 @@ from rich.console import Console
 
 from ..errors import EqspikeError
 from ._sweeping import QUICK, quick_option, run_protocol, scheduler_option, summary, workers_option
-from ._terminal import command, data_dir_option, json_option, make_directory, progress_bar, quiet_option, save_figure, screen_for
+from ._terminal import (
+    command,
+    data_dir_option,
+    json_option,
+    make_directory,
+    progress_bar,
+    quiet_option,
+    save_figure,
+    screen_for,
+)
 
 if TYPE_CHECKING:
     from ..runs.protocol import Drawing, Row, Sweep
@@ -46,7 +55,9 @@ def reproduce(
     drawn = _drawings()
     numbers = [number for number in sorted(drawn) if figure in ("all", str(number))]
     if not numbers:
-        raise EqspikeError(f"figure {figure}: there are {', '.join(map(str, sorted(drawn)))}, all, {', '.join(paper.FIGURES)}")
+        raise EqspikeError(
+            f"figure {figure}: there are {', '.join(map(str, sorted(drawn)))}, all, {', '.join(paper.FIGURES)}"
+        )
     answer: dict[int, list[dict[str, Any]]] = {}
     swept: dict[Path, list[Row]] = {}  # several figures may show the same runs
     suffix = QUICK if quick else ""

@@ -46,12 +46,16 @@ if TYPE_CHECKING:
 @engine_option
 @threads_option
 @data_option
-@click.option("--test-fraction", type=float, metavar="SHARE", help="Of your own data without a test part. Default: 0.2.")
+@click.option(
+    "--test-fraction", type=float, metavar="SHARE", help="Of your own data without a test part. Default: 0.2."
+)
 @click.option("--limit-train", type=int, metavar="N", help="Train on the first N samples.")
 @click.option("--limit-test", type=int, metavar="N", help="Test on the first N samples.")
 @data_dir_option
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the run. Default: runs/NAME-seedSEED.")
-@click.option("--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export.")
+@click.option(
+    "--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export."
+)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with RUN where it stands.")
 @click.option(
     "--checkpoint-every",
@@ -63,7 +67,15 @@ if TYPE_CHECKING:
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
-def train(model: str | None, resume: Path | None, out: Path | None, start: Path | None, as_json: bool, quiet: bool, **given: Any) -> None:
+def train(
+    model: str | None,
+    resume: Path | None,
+    out: Path | None,
+    start: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
     """Train MODEL, a TOML file or the name of one in models/. Without MODEL: a small network on digits.
 
     Control-C and SIGTERM end the batch, write the run file and exit with code 3; --resume goes on from there.
@@ -76,7 +88,12 @@ def train(model: str | None, resume: Path | None, out: Path | None, start: Path 
     screen = screen_for(as_json, quiet)
     dataset = load_data(settings, given["data_dir"], screen)
     with ExitStack() as closing:
-        options = {"start": start, "resume": resume is not None, "every": every, "stop": closing.enter_context(_signals())}
+        options = {
+            "start": start,
+            "resume": resume is not None,
+            "every": every,
+            "stop": closing.enter_context(_signals()),
+        }
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
 
@@ -88,7 +105,9 @@ def train(model: str | None, resume: Path | None, out: Path | None, start: Path 
         print(json.dumps(_result(run, path)))
 
 
-def _settings(model: str | None, resume: Path | None, out: Path | None, start: Path | None, given: dict[str, Any]) -> Experiment:
+def _settings(
+    model: str | None, resume: Path | None, out: Path | None, start: Path | None, given: dict[str, Any]
+) -> Experiment:
     """What is asked for."""
     from ..experiments import changed, experiment
     from ..runs import records
@@ -108,7 +127,9 @@ def _settings(model: str | None, resume: Path | None, out: Path | None, start: P
     if resume is None:
         return experiment(model and resolve("models", model), changes)
     if out is not None or start is not None:
-        raise EqspikeError("--resume goes on in the run's own directory with its own weights: leave out --out and --init-from")
+        raise EqspikeError(
+            "--resume goes on in the run's own directory with its own weights: leave out --out and --init-from"
+        )
     if model is not None:  # the run must have been of these settings
         return experiment(resolve("models", model), changes)
     run = records.load(resume)

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import EqspikeError
 from ..experiments import Experiment, changed, experiment
-from ..settings import Part, Text, as_toml, explain, read_toml
+from ..settings import Part, as_toml, explain, read_toml
 from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
@@ -101,9 +101,7 @@ class Sweep(Part):
         if self.grid is not None:
             return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
         rng = np.random.default_rng(self.random.seed)
-        return [
-            {key: span.draw(rng) for key, span in self.random.settings.items()} for _ in range(self.random.points)
-        ]
+        return [{key: span.draw(rng) for key, span in self.random.settings.items()} for _ in range(self.random.points)]
 
 
 def _time(run: Run) -> float:

@@ -227,7 +227,9 @@ def load(path: Path | str) -> Run:
         return read(file, path)
 
 
-def read_parameters(group: h5py.Group, experiment: Experiment, path: Path, like: Parameters | None = None) -> Parameters:
+def read_parameters(
+    group: h5py.Group, experiment: Experiment, path: Path, like: Parameters | None = None
+) -> Parameters:
     """Weights and biases of a group that has both. Raises EqspikeError if they are not those of this experiment."""
     arrays = {kind: [group[kind][str(n)][:] for n in range(len(group[kind]))] for kind in ("weights", "biases")}
     return assembled(experiment, arrays["weights"], arrays["biases"], path, like)
@@ -262,13 +264,18 @@ def read(file: h5py.File, path: Path) -> Run:
     parameters = read_parameters(file["parameters"], experiment, path)
     epochs, test = file["epochs"], file.get("test")
     columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
-    counts = {kind: _renamed({name: item[:] for name, item in epochs[kind].items()}) for kind in ("train_counts", "test_counts")}
+    counts = {
+        kind: _renamed({name: item[:] for name, item in epochs[kind].items()})
+        for kind in ("train_counts", "test_counts")
+    }
     history = [
         Epoch(
             number=int(columns["number"][n]),
             weight_change=columns["weight_change"][n],
             rates=[float(rate) for rate in columns["rates"][n]],
-            **{name: float(columns[name][n]) for name in ("train_error", "test_error", "seconds", "samples_per_second")},
+            **{
+                name: float(columns[name][n]) for name in ("train_error", "test_error", "seconds", "samples_per_second")
+            },
             **{kind: {name: values[n] for name, values in counts[kind].items()} for kind in counts},
         )
         for n in range(len(columns["number"]))

@@ -68,7 +68,9 @@ def train_run(
     """
     if learner is not None and experiment.learner != learners.name_of(type(learner)):
         name = learners.name_of(type(learner))
-        raise EqspikeError(f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}")
+        raise EqspikeError(
+            f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}"
+        )
     with only_writer(path.parent):
         remove_parts(path)
         if resume:
@@ -139,7 +141,9 @@ def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Le
     learner = learner or build(experiment, dataset, run.position.before)
     run.position.adopt(learner)
     try:
-        learner.restore({n.removeprefix("learner/"): v for n, v in run.position.kept.items() if n.startswith("learner/")})
+        learner.restore(
+            {n.removeprefix("learner/"): v for n, v in run.position.kept.items() if n.startswith("learner/")}
+        )
     except EqspikeError as error:
         raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
     run.experiment, run.versions = experiment, records.versions()
@@ -162,7 +166,9 @@ def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]
         reasons.append(f"training.epochs = {experiment.training.epochs}, but it is in epoch {run.position.epoch}")
     theirs_, ours_ = ({k: v for k, v in d.items() if k != "location"} for d in (run.dataset, records.describe(dataset)))
     if theirs_ != ours_:
-        reasons.append(f"its data ({run.dataset['name']}, SHA-256 {run.dataset['checksum']}) are not {dataset.checksum}")
+        reasons.append(
+            f"its data ({run.dataset['name']}, SHA-256 {run.dataset['checksum']}) are not {dataset.checksum}"
+        )
     versions = [release.get("eqspike", "0").split(".")[0] for release in (run.versions, records.versions())]
     if versions[0] != versions[1]:
         reasons.append(f"major version of eqspike was {versions[0]}, is {versions[1]}")

@@ -61,13 +61,17 @@ def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.F
             if not seal.startswith(SEAL):
                 raise EqspikeError(f"{path}: this is not a {what}" + _hint(seal))
             if seal[len(SEAL) : len(SEAL) + 64].decode("ascii", "replace") != _digest(raw):
-                raise EqspikeError(f"{path}: damaged or changed since it was written: its SHA-256 is not the one it carries")
+                raise EqspikeError(
+                    f"{path}: damaged or changed since it was written: its SHA-256 is not the one it carries"
+                )
         with h5py.File(path, "r") as file:
             name, version = file.attrs.get("format"), file.attrs.get("format_version")
             if name not in formats:
                 raise EqspikeError(f"{path}: this HDF5 file is not a {what}")
             if int(version) > formats[name]:
-                raise EqspikeError(f"{path}: written by a newer eqspike (format {version}, known up to {formats[name]})")
+                raise EqspikeError(
+                    f"{path}: written by a newer eqspike (format {version}, known up to {formats[name]})"
+                )
             _check(file, path)
             yield file
     except EqspikeError:
@@ -75,7 +79,9 @@ def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.F
     except IsADirectoryError:
         raise EqspikeError(f"{path}: this is a directory, not a {what}") from None
     except BROKEN as error:
-        raise EqspikeError(f"{path}: this is not a readable {what}: {str(error)[:200] or type(error).__name__}") from error
+        raise EqspikeError(
+            f"{path}: this is not a readable {what}: {str(error)[:200] or type(error).__name__}"
+        ) from error
 
 
 def _hint(seal: bytes) -> str:
@@ -95,7 +101,11 @@ def _check(file: h5py.File, path: Path) -> None:
             item = group[name]
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
-            elif not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "iufS":
+            elif (
+                not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "iufS"
+            ):
                 raise EqspikeError(f"{path}: {name[:50]!r} in it holds no plain numbers")
             elif item.size * item.dtype.itemsize > most:
-                raise EqspikeError(f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold")
+                raise EqspikeError(
+                    f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold"
+                )

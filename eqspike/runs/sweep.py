@@ -76,7 +76,9 @@ def run_sweep(
 
 def _as_completed(executor: Executor, points: list[Point], data_dir: Path | None) -> Iterator[tuple[Point, Future]]:
     where = None if data_dir is None else str(data_dir.resolve())
-    futures = {executor.submit(run_point, point.table, where, [str(plugin) for plugin in plugins]): point for point in points}
+    futures = {
+        executor.submit(run_point, point.table, where, [str(plugin) for plugin in plugins]): point for point in points
+    }
     try:
         for future in as_completed(futures):
             yield futures[future], future
@@ -125,7 +127,9 @@ def _end_with_parent() -> None:
 def load_data(settings: Experiment, data_dir: Path | str | None, progress: Any = lambda *at: None) -> Dataset:
     """The part of a data set that an experiment uses. Raises EqspikeError as `data.load` does."""
     chosen = settings.data
-    return data.load(chosen.name, data_dir, progress, chosen.test_fraction).limited(chosen.limit_train, chosen.limit_test)
+    return data.load(chosen.name, data_dir, progress, chosen.test_fraction).limited(
+        chosen.limit_train, chosen.limit_test
+    )
 
 
 def run_point(table: dict[str, Any], data_dir: str | None, plugins_: Sequence[str] = ()) -> bytes:

@@ -1,10 +1,10 @@
 """Weights in HDF5, schema version 1. Weights are [pre, post]; a layer's rate is clip(sum of W times rates + b, 0, 1).
 
-    /                attributes: format, format_version, experiment (JSON), provenance (JSON), layers
-    /weights/0 ...   [pre, post], between layer 0 (the input) and layer 1; each matrix acts in both directions
-    /biases/0 ...    [N], of layer 1
-    /neuron, /encoding, /phases    attributes: the settings of a spiking network, and their units
-    /model           attributes: what such a network computes, in words and formulas
+/                attributes: format, format_version, experiment (JSON), provenance (JSON), layers
+/weights/0 ...   [pre, post], between layer 0 (the input) and layer 1; each matrix acts in both directions
+/biases/0 ...    [N], of layer 1
+/neuron, /encoding, /phases    attributes: the settings of a spiking network, and their units
+/model           attributes: what such a network computes, in words and formulas
 """
 
 from __future__ import annotations

@@ -104,9 +104,13 @@ def check_expressible(weights: Weights, dt: float) -> None:
         raise EqspikeError(f"learner = {experiment.learner!r} has no spikes: NIR is for spiking networks")
     neuron = experiment.neuron
     if not neurons[neuron.model].plain:
-        raise EqspikeError(f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'")
+        raise EqspikeError(
+            f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'"
+        )
     if not isinstance(experiment.encoding, PoissonSettings):
-        raise EqspikeError(f"NIR cannot express the encoding {experiment.encoding.name!r}: only spikes that are drawn, 'poisson'")
+        raise EqspikeError(
+            f"NIR cannot express the encoding {experiment.encoding.name!r}: only spikes that are drawn, 'poisson'"
+        )
     for layer, coupling in enumerate(weights.parameters.couplings, 1):
         if not isinstance(coupling, Dense):
             raise EqspikeError(f"NIR cannot express layer {layer}: only dense layers are exported to it")

@@ -49,7 +49,9 @@ def read_npz(path: Path) -> Weights:
         if int(file["format_version"]) > FORMAT_VERSION:
             raise EqspikeError(f"{path}: written by a newer eqspike (format {file['format_version']})")
         if "sha256" in file and str(file["sha256"]) != digest({name: file[name] for name in file if name != "sha256"}):
-            raise EqspikeError(f"{path}: damaged or changed since it was written: its SHA-256 is not the one that it carries")
+            raise EqspikeError(
+                f"{path}: damaged or changed since it was written: its SHA-256 is not the one that it carries"
+            )
         experiment = validated(json.loads(str(file["experiment"])), f"{path}: experiment")
         count = sum(name.startswith("weights_") for name in file)
         weights, biases = ([file[f"{kind}_{n}"] for n in range(count)] for kind in ("weights", "biases"))
