@@ -18,12 +18,14 @@ import click
 import numpy as np
 from images import images_like_mnist
 
-from eqspike import Batch, Engine, engine, experiment, initial_parameters
+from eqspike import Batch, Learner, experiment
+from eqspike.learners.spiking import Spiking
+from eqspike.model.network import initial_parameters
 
 FAST_BATCHES = 20  # timed together, for one of the reference's
 
 
-def seconds(learner: Engine, batches: list[Batch]) -> float:
+def seconds(learner: Learner, batches: list[Batch]) -> float:
     """Wall time of the gradients of some batches."""
     start = time.perf_counter()
     for batch in batches:
@@ -40,12 +42,16 @@ def main(model: str, batches: int, as_json: bool) -> None:
     rng, learners = np.random.default_rng(0), {}
     for name in ("brian2", "fast"):
         settings = experiment(model, [f"engine.name={name}", "engine.threads=1", "engine.codegen=cython"])
-        learners[name] = engine(settings, initial_parameters(settings, 784, 10))
+        layers = settings.network.couplings((28, 28), 10)
+        scales = settings.per_layer(settings.network.weight_scale)
+        learners[name] = Spiking(settings, initial_parameters(layers, scales, settings.seed))
         learners[name].gradient(images_like_mnist(20, rng))  # build and compile
     reference, fast = [], []
     for _ in range(batches):
         reference.append(seconds(learners["brian2"], [images_like_mnist(20, rng)]) / 20)
-        fast.append(seconds(learners["fast"], [images_like_mnist(20, rng) for _ in range(FAST_BATCHES)]) / 20 / FAST_BATCHES)
+        fast.append(
+            seconds(learners["fast"], [images_like_mnist(20, rng) for _ in range(FAST_BATCHES)]) / 20 / FAST_BATCHES
+        )
     ratio = float(np.median(np.divide(reference, fast)))
     result = {
         "brian2_ms_per_sample": 1e3 * float(np.median(reference)),

@@ -16,9 +16,12 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
-from eqspike import Parameters, datasets, engine, experiment, initial_parameters, schedule, train
-from eqspike.plots import output_rates, phase_bands
-from eqspike.training import make_batch
+from eqspike import Batch, Experiment, Parameters, build, data, experiment, train
+from eqspike.experiments import changed
+from eqspike.learners.spiking import Spiking
+from eqspike.learning.loop import make_batch
+from eqspike.model.recording import Recording
+from eqspike.view.plots import output_rates, phase_bands
 
 
 @click.command()
@@ -28,11 +31,11 @@ from eqspike.training import make_batch
 def main(epochs: int, sample: int, out: Path) -> None:
     """Train, present, print, draw."""
     settings = experiment(changes=[f"training.epochs={epochs}", "engine.precision=float64"])
-    data = datasets.load("digits")
-    batch = make_batch(data.test, np.array([sample]), 0, "test")
-    before = initial_parameters(settings, data.inputs, data.classes)
-    learner = engine(settings, before.copy())
-    train(learner, data, settings)
+    digits = data.load("digits")
+    batch = make_batch(digits.test, np.array([sample]), 0, "test")
+    learner = build(settings, digits)
+    before = learner.parameters.copy()
+    train(learner, digits, settings)
 
     figure = Figure(figsize=(9, 7), layout="constrained")
     for axes, when, parameters in zip(figure.subplots(2), ("before", "after"), (before, learner.parameters)):
@@ -45,19 +48,17 @@ def main(epochs: int, sample: int, out: Path) -> None:
     print(f"wrote {out / 'phases.png'}")
 
 
-def present(settings, parameters: Parameters, batch):
+def present(settings: Experiment, parameters: Parameters, batch: Batch) -> Recording:
     """Both engines; the recording of the fast one."""
-    found = {}
-    for name in ("brian2", "fast"):
-        section = settings.engine.model_copy(update={"name": name})
-        network = engine(settings.model_copy(update={"engine": section}), parameters.copy())
-        found[name] = network.present(batch, schedule(settings), record=True)
-    spikes = [found[name].recording.spikes for name in found]
+    networks = {name: Spiking(changed(settings, engine={"name": name}), parameters) for name in ("brian2", "fast")}
+    phases = networks["fast"].model.training()
+    presented = {name: network.present(batch, phases, record=True) for name, network in networks.items()}
+    spikes = [each.recording.spikes for each in presented.values()]
     same = all(np.array_equal(*layers) for layers in zip(*spikes))
     print(f"engines {'agree spike for spike' if same else 'DISAGREE'}; spikes by layer, input first:")
-    for phase, row in zip(schedule(settings), zip(*found["fast"].spikes)):
+    for phase, row in zip(phases, zip(*presented["fast"].spikes)):
         print(f"  {phase.name:<8} {phase.steps * settings.phases.dt:5.1f} ms  {[int(layer.sum()) for layer in row]}")
-    return found["fast"].recording
+    return presented["fast"].recording
 
 
 if __name__ == "__main__":

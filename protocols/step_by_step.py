@@ -16,9 +16,10 @@ import click
 import numpy as np
 from matplotlib.figure import Figure
 
-from eqspike import datasets, experiment, initial_parameters
-from eqspike.rate import Hopfield
-from eqspike.training import make_batch
+from eqspike import build, data, experiment
+from eqspike.gradients.through_time import step_by_step
+from eqspike.learners.hopfield import Hopfield
+from eqspike.learning.loop import make_batch
 
 SYNAPSES = 6  # drawn in each layer, those that change most
 
@@ -29,10 +30,12 @@ SYNAPSES = 6  # drawn in each layer, those that change most
 @click.option("--out", default="runs/step_by_step", show_default=True, type=click.Path(path_type=Path))
 def main(beta: float, hidden: str, out: Path) -> None:
     """Settle, compare, print, draw."""
-    settings = experiment(changes=[f"network.hidden=[{hidden}]", "network.weight_scale=[0.7]"])
-    data = datasets.load("digits")
-    network = Hopfield(initial_parameters(settings, data.inputs, data.classes), n_free=120, n_nudged=30, beta=beta)
-    eqprop, bptt = network.step_by_step(make_batch(data.train, np.arange(20), 1, "train"))
+    settings = experiment(
+        changes=[f"network.hidden=[{hidden}]", "engine.precision=float64", "network.weight_scale=[0.7]"]
+    )
+    digits = data.load("digits")
+    network = Hopfield(build(settings, digits).parameters.astype(float), n_free=120, n_nudged=30, beta=beta)
+    eqprop, bptt = step_by_step(network, make_batch(digits.train, np.arange(20), 1, "train"))
 
     layers = len(network.parameters.weights)
     figure = Figure(figsize=(4 * layers, 4), layout="constrained")

@@ -11,7 +11,8 @@ import numpy as np
 
 from eqspike.data.batch import Batch
 from eqspike.experiments import changed, experiment
-from eqspike.learners.spiking import Spiking, SpikingExperiment
+from eqspike.learners.spiking import Spiking, SpikingExperiment, model_of
+from eqspike.model.encodings import raster
 from eqspike.model.parameters import Parameters
 from eqspike.runs.sealed import seal
 
@@ -36,6 +37,12 @@ def samples(batch: int, pixels: int, classes: int, seed: int = 1) -> Batch:
     rng = np.random.default_rng(seed)
     images = rng.uniform(0, 1, (batch, pixels)) * (rng.random((batch, pixels)) < 0.7)
     return Batch(images.astype(np.float32), rng.integers(0, classes, batch), np.arange(7, 7 + batch), epoch=3)
+
+
+def rasters(settings: Any, batch: Batch, steps: int) -> np.ndarray:
+    """Input spikes [B, T, N] of a network with spikes, as both engines see them."""
+    model = model_of(settings, ())
+    return raster(model.encoding.encode(batch.images, steps), batch, settings.seed, steps)
 
 
 def make(name: str, settings: SpikingExperiment, values: Parameters, **engine_settings: Any) -> Spiking:

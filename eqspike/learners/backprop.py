@@ -21,7 +21,7 @@ from ..learning.work import Work
 from ..model.parameters import Parameters
 from ..rates.network import RateNetwork
 from ..settings import Part
-from ..threads import OneBlasThread
+from ..threads import blas_on_one_thread
 
 Cost = Literal["squared-error", "cross-entropy"]
 
@@ -48,7 +48,6 @@ class Backprop(Learner):
     def __init__(self, parameters: Parameters, *, cost: Cost = "squared-error") -> None:
         super().__init__(parameters)
         self.cost = cost
-        self._one_blas_thread = OneBlasThread()
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
@@ -56,13 +55,13 @@ class Backprop(Learner):
 
     def predict(self, batch: Batch) -> Outcome:
         """Forward pass."""
-        with self._one_blas_thread():
+        with blas_on_one_thread():
             activations, drive = self._forward(batch)
             return self._outcome(batch, activations, drive)
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """d(cost)/d(parameters), mean over the batch (Rumelhart, Hinton and Williams 1986)."""
-        with self._one_blas_thread():
+        with blas_on_one_thread():
             return self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:

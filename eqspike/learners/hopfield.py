@@ -26,7 +26,7 @@ from ..model.rules import Plasticity, rules
 from ..model.schedule import Phase, Phases, phase_names, sources
 from ..rates.network import Activation, Order, RateNetwork, States
 from ..settings import Part
-from ..threads import OneBlasThread, crew
+from ..threads import blas_on_one_thread, crew
 from .spiking import random_sign
 
 ROWS = 32  # samples at most that settle as one group; half of a batch, if that is less
@@ -105,7 +105,6 @@ class Hopfield(Learner):
         self.phases = phase_names(self.schedule(beta))
         self._change = Parameters(parameters.couplings, self.dtype)  # used again: fresh memory is slow
         self._crew = crew(threads)
-        self._one_blas_thread = OneBlasThread()
         if persistent and samples is None:
             raise EqspikeError("persistent states need the number of training samples: give samples")
         self.persistent_states: NDArray[Any] | None = None  # [samples, sum of N_l]
@@ -158,7 +157,7 @@ class Hopfield(Learner):
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely from zero."""
         self.check(batch)
-        with self._one_blas_thread():
+        with blas_on_one_thread():
             start, free = self.network.rest(len(batch)), self.schedule(self.beta)[:1]
             return self._outcome(batch, *self._present(batch, start, free))
 
@@ -168,7 +167,7 @@ class Hopfield(Learner):
         The estimate is the same object in every call: copy it to keep it.
         """
         targets, phases = self.targets(batch), self.schedule(self.signed_beta(batch))
-        with self._one_blas_thread():
+        with blas_on_one_thread():
             settled, energy = self._present(batch, self.start(batch), phases, targets)
             if self.persistent_states is not None:
                 self.persistent_states[batch.samples] = np.concatenate(settled[0], axis=1)

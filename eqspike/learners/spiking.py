@@ -26,6 +26,7 @@ from ..model.rules import Plasticity, SpikingPlasticity, rules
 from ..model.schedule import Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
 from ..randomness import SIGN, generator
+from ..reading import about
 
 
 class SpikingExperiment(Experiment):
@@ -47,7 +48,10 @@ class SpikingExperiment(Experiment):
     engine: EngineSettings = EngineSettings()
 
     def check(self) -> None:
-        engines[self.engine.name]
+        with about("engine.name"):
+            engines[self.engine.name]
+        with about("plasticity.nudge"):
+            nudges[self.plasticity.nudge]
         model_of(self, ())  # whose parts say what does not fit
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
@@ -104,6 +108,15 @@ class Spiking(Learner):
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
         return cls(experiment, parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy builds its own engine: what an engine has compiled cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("model", "engine")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.model = model_of(self.experiment, self.parameters.couplings)
+        self.engine = engines[self.experiment.engine.name](self.model, self.experiment.engine)
 
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely; the class with most output spikes wins, ties go to the one nearer its next spike."""

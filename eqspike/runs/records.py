@@ -22,7 +22,6 @@ import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -34,6 +33,7 @@ from ..errors import EqspikeError
 from ..experiments import Experiment, validated
 from ..learning.health import Monitor
 from ..learning.loop import Epoch, Evaluation, Position
+from ..model.couplings import Shape
 from ..model.parameters import Parameters
 from .sealed import read_hdf5, write_hdf5
 
@@ -153,13 +153,17 @@ def _write_position(position: Position, parameters: Parameters, group: h5py.Grou
         if not np.array_equal(own.vector, parameters.vector):
             write_parameters(own, group.create_group(name))
     for name, values in position.state().items():  # of persistent states hundreds of MB, most of it zeros and ones
-        options = {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) else {}
+        options = (
+            {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
+        )
         group.create_dataset(f"state/{name}", data=values, **options)
 
 
-def _read_position(group: h5py.Group, parameters: Parameters, experiment: Experiment, path: Path) -> Position:
+def _read_position(
+    group: h5py.Group, parameters: Parameters, experiment: Experiment, image_shape: Shape, path: Path
+) -> Position:
     now, before = (
-        read_parameters(group[name], experiment, path, parameters) if name in group else parameters.copy()
+        read_parameters(group[name], experiment, image_shape, path) if name in group else parameters.copy()
         for name in ("parameters", "before")
     )
     lengths = parameters.sizes[1:]
@@ -227,29 +231,29 @@ def load(path: Path | str) -> Run:
         return read(file, path)
 
 
-def read_parameters(
-    group: h5py.Group, experiment: Experiment, path: Path, like: Parameters | None = None
-) -> Parameters:
-    """Weights and biases of a group that has both. Raises EqspikeError if they are not those of this experiment."""
+def read_parameters(group: h5py.Group, experiment: Experiment, image_shape: Shape | None, path: Path) -> Parameters:
+    """Weights and biases of a group that has both. Raises EqspikeError as `assembled` does."""
     arrays = {kind: [group[kind][str(n)][:] for n in range(len(group[kind]))] for kind in ("weights", "biases")}
-    return assembled(experiment, arrays["weights"], arrays["biases"], path, like)
+    return assembled(experiment, arrays["weights"], arrays["biases"], image_shape, path)
 
 
 def assembled(
-    experiment: Experiment, weights: list[NDArray], biases: list[NDArray], path: Path, like: Parameters | None = None
+    experiment: Experiment, weights: list[NDArray], biases: list[NDArray], image_shape: Shape | None, path: Path
 ) -> Parameters:
-    """The parameters that these arrays are; of the same couplings as `like`, if it is given.
+    """The parameters that these arrays are, above images of this shape (None: their pixels in a row).
 
     Raises EqspikeError if they are not those of this experiment, or not numbers.
     """
     shapes = [matrix.shape for matrix in weights]
-    sizes = (*(shape[0] for shape in shapes[:1]), *(shape[-1] for shape in shapes))
-    fits = sizes[1:-1] == experiment.network.hidden and shapes == list(pairwise(sizes))
-    if not fits or [bias.shape for bias in biases] != [(n,) for n in sizes[1:]]:
+    below = image_shape if image_shape is not None else shapes[0][:1]
+    layers = experiment.network.couplings(below, len(biases[-1]))
+    if shapes != [layer.shape for layer in layers] or [b.shape for b in biases] != [
+        (layer.biases,) for layer in layers
+    ]:
         raise EqspikeError(f"{path}: weights of the shapes {shapes} do not make the network of its settings")
     if any(values.dtype.kind not in "iuf" for values in (*weights, *biases)):
         raise EqspikeError(f"{path}: weights or biases are not real numbers")
-    parameters = Parameters(like.couplings if like is not None else sizes, np.result_type(weights[0], np.float32))
+    parameters = Parameters(layers, np.result_type(weights[0], np.float32))
     with np.errstate(over="ignore"):
         for own, given in zip((*parameters.weights, *parameters.biases), (*weights, *biases)):
             own[:] = given
@@ -261,7 +265,9 @@ def assembled(
 def read(file: h5py.File, path: Path) -> Run:
     """The run in an open file; `path` names it in an error."""
     experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-    parameters = read_parameters(file["parameters"], experiment, path)
+    dataset = dict(file["dataset"].attrs)
+    image_shape = tuple(int(n) for n in dataset["image_shape"])
+    parameters = read_parameters(file["parameters"], experiment, image_shape, path)
     epochs, test = file["epochs"], file.get("test")
     columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
     counts = {
@@ -285,9 +291,7 @@ def read(file: h5py.File, path: Path) -> Run:
         evaluation = Evaluation(
             test["predicted"][:], test["labels"][:], _renamed({name: item[()] for name, item in test["counts"].items()})
         )
-    dataset = dict(file["dataset"].attrs)
-    dataset["image_shape"] = tuple(int(n) for n in dataset["image_shape"])
-    dataset |= {name: int(dataset[name]) for name in ("train", "test")}
+    dataset |= {"image_shape": image_shape} | {name: int(dataset[name]) for name in ("train", "test")}
     dataset.setdefault("location", "")
     return Run(
         experiment=experiment,
@@ -299,6 +303,8 @@ def read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
-        position=_read_position(file["position"], parameters, experiment, path) if "position" in file else None,
+        position=_read_position(file["position"], parameters, experiment, image_shape, path)
+        if "position" in file
+        else None,
         started_from=str(file.attrs.get("started_from", "")),
     )

@@ -141,9 +141,7 @@ def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Le
     learner = learner or build(experiment, dataset, run.position.before)
     run.position.adopt(learner)
     try:
-        learner.restore(
-            {n.removeprefix("learner/"): v for n, v in run.position.kept.items() if n.startswith("learner/")}
-        )
+        run.position.connect(learner, experiment)
     except EqspikeError as error:
         raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
     run.experiment, run.versions = experiment, records.versions()

@@ -19,6 +19,7 @@ layer before the way on. A way down that runs against it acts in the next step.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from ...files import write_whole
 from ...model.couplings.dense import Dense
 from ...model.encodings.poisson import PoissonSettings
 from ...model.neurons import neurons
+from ...model.neurons.lif import lif
 from . import Weights
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def check_expressible(weights: Weights, dt: float) -> None:
     if experiment.learner != "spiking":
         raise EqspikeError(f"learner = {experiment.learner!r} has no spikes: NIR is for spiking networks")
     neuron = experiment.neuron
-    if not neurons[neuron.model].plain:
+    if replace(neurons[neuron.model], Settings=lif.Settings) != lif:  # another text is another neuron
         raise EqspikeError(
             f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from ...errors import EqspikeError
 from ...experiments import validated
 from ...files import write_whole
+from ...reading import MOST_BYTES
 from ..records import assembled
-from . import FORMAT, FORMAT_VERSION, Weights
+from . import FORMAT, FORMAT_VERSION, Weights, image_shape
 
 
 def write_npz(weights: Weights, path: Path) -> None:
@@ -43,6 +45,10 @@ def digest(contents: Mapping[str, NDArray]) -> str:
 
 def read_npz(path: Path) -> Weights:
     """Read an archive. Raises EqspikeError, or what NumPy raises for a broken one."""
+    with zipfile.ZipFile(path) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+    if total > MOST_BYTES:
+        raise EqspikeError(f"{path}: holds {total:,} bytes, at most {MOST_BYTES:,} are read")
     with np.load(path, allow_pickle=False) as file:
         if str(file["format"]) != FORMAT:
             raise EqspikeError(f"{path}: this archive is not an eqspike export")
@@ -55,4 +61,5 @@ def read_npz(path: Path) -> Weights:
         experiment = validated(json.loads(str(file["experiment"])), f"{path}: experiment")
         count = sum(name.startswith("weights_") for name in file)
         weights, biases = ([file[f"{kind}_{n}"] for n in range(count)] for kind in ("weights", "biases"))
-        return Weights(experiment, assembled(experiment, weights, biases, path), json.loads(str(file["provenance"])))
+        provenance = json.loads(str(file["provenance"]))
+        return Weights(experiment, assembled(experiment, weights, biases, image_shape(provenance), path), provenance)
