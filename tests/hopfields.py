@@ -30,25 +30,25 @@ def samples(count: int = 6, pixels: int = 7, first: int = 0, epoch: int = 1) -> 
     return Batch(images, rng.integers(0, 3, count), np.arange(first, first + count), epoch)
 
 
-def somewhere(network: Hopfield, batch: Batch, seed: int = 2) -> list[np.ndarray]:
+def somewhere(learner: Hopfield, batch: Batch, seed: int = 2) -> list[np.ndarray]:
     """Random states in (0, 1)."""
     rng = np.random.default_rng(seed)
-    return [rng.random((len(batch), n)) for n in network.parameters.sizes[1:]]
+    return [rng.random((len(batch), n)) for n in learner.parameters.sizes[1:]]
 
 
-def total_energy(network: Hopfield, states: list[np.ndarray], batch: Batch, beta: float) -> np.ndarray:
-    cost = ((states[-1] - network.targets(batch)) ** 2).sum(1) / 2
-    return network.energy(states, batch.images) + beta * cost
+def total_energy(learner: Hopfield, states: list[np.ndarray], batch: Batch, beta: float) -> np.ndarray:
+    cost = ((states[-1] - learner.targets(batch)) ** 2).sum(1) / 2
+    return learner.network.energy(states, batch.images) + beta * cost
 
 
 def settled_cost_gradient(values: Parameters, activation: str, batch: Batch) -> Parameters:
     """d(settled cost)/d(parameters), mean over the batch, by finite differences."""
-    network = Hopfield(values, activation=activation, step=1.0, order="alternating")
-    free = network.settle(network.rest(len(batch)), batch.images, 300)
+    learner = Hopfield(values, activation=activation, step=1.0, order="alternating")
+    free = learner.network.settle(learner.network.rest(len(batch)), batch.images, 300)
 
     def cost() -> float:
-        outputs = network.settle(free, batch.images, 60)[-1]
-        return ((outputs - network.targets(batch)) ** 2).sum() / 2 / len(batch)
+        outputs = learner.network.settle(free, batch.images, 60)[-1]
+        return ((outputs - learner.targets(batch)) ** 2).sum() / 2 / len(batch)
 
     gradient = values.copy()
     gradient.vector[:] = slope(cost, values.vector)

@@ -66,7 +66,7 @@ def test_energy_is_the_hopfield_networks_on_the_same_activations(hidden):
             layer = np.maximum(layer, 0)
         activations.append(layer)
     np.testing.assert_allclose(outcome.scores, layer)
-    energy = Hopfield(values).energy(activations, batch.images)
+    energy = Hopfield(values).network.energy(activations, batch.images)
     assert outcome.counts["network_energy"][0] == pytest.approx(energy.sum())
     # forward activations minimise the energy without feedback: each layer adds half its square, the wrong sign
     assert energy == pytest.approx(-sum((a**2).sum(1) for a in activations) / 2)

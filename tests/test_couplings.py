@@ -59,7 +59,9 @@ def test_pooling_averages_before_the_kernel():
     image, pooled = rng.normal(size=(1, 6, 8, 2)), conv((6, 8, 2), channels=3, kernel=2, pool=2)
     means = image.reshape(1, 3, 2, 4, 2, 2).mean(axis=(2, 4))
     plain, kernel = conv((3, 4, 2), channels=3, kernel=2), rng.normal(size=pooled.shape)
-    np.testing.assert_allclose(pooled.forward(image.reshape(1, -1), kernel), plain.forward(means.reshape(1, -1), kernel))
+    np.testing.assert_allclose(
+        pooled.forward(image.reshape(1, -1), kernel), plain.forward(means.reshape(1, -1), kernel)
+    )
 
 
 def test_a_neuron_at_a_border_has_fewer_synapses():
@@ -113,7 +115,9 @@ class Chain(Coupling):
 
     def synapses(self):
         n = self.pre
-        return Synapses(np.repeat(np.arange(n), 2), np.stack([np.arange(n), (np.arange(n) + 1) % n], 1).ravel(), np.tile([0, 1], n))
+        return Synapses(
+            np.repeat(np.arange(n), 2), np.stack([np.arange(n), (np.arange(n) + 1) % n], 1).ravel(), np.tile([0, 1], n)
+        )
 
 
 def test_a_coupling_that_is_only_a_list_runs_in_both_engines():

@@ -236,7 +236,10 @@ def test_brian2_of_the_host_is_left_as_it_was():
         b2.run(20 * b2.ms)
         plain = make("brian2", network((5,)), parameters((12, 5, 3)), codegen="cython").gradient(samples(2, 12, 3))[0]
         b2.run(80 * b2.ms)
-        assert monitor.num_spikes > 10 and (b2.prefs.codegen.target, b2.prefs.core.default_float_dtype) == (before[0], np.float32)
+        assert monitor.num_spikes > 10 and (b2.prefs.codegen.target, b2.prefs.core.default_float_dtype) == (
+            before[0],
+            np.float32,
+        )
     finally:
         b2.prefs.core.default_float_dtype = before[1]
     again = make("brian2", network((5,)), parameters((12, 5, 3)), codegen="cython").gradient(samples(2, 12, 3))[0]

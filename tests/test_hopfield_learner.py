@@ -18,8 +18,8 @@ from eqspike.model.parameters import Parameters
 def test_counts_against_brute_force(hidden, estimator):
     """The network synapse by synapse in plain Python, counting every multiply-accumulate."""
     values, batch = parameters(hidden), samples(2)
-    network = Hopfield(values, step=0.5, n_free=4, n_nudged=3, beta=0.5, estimator=estimator)
-    gradient, outcome = network.gradient(batch)
+    learner = Hopfield(values, step=0.5, n_free=4, n_nudged=3, beta=0.5, estimator=estimator)
+    gradient, outcome = learner.gradient(batch)
     layers = range(1, len(values.sizes))
     betas = [0.5, -0.5] if estimator == "centered" else [0.5]
     counts = np.zeros(1 + len(betas))
@@ -68,7 +68,7 @@ def test_counts_against_brute_force(hidden, estimator):
     np.testing.assert_array_equal(outcome.counts["multiply_accumulates"], counts)
     np.testing.assert_allclose(gradient.vector, change.vector, atol=1e-12)
 
-    prediction = network.predict(batch).counts["multiply_accumulates"]
+    prediction = learner.predict(batch).counts["multiply_accumulates"]
     np.testing.assert_array_equal(prediction, [counts[0], *np.zeros(len(betas))])
 
 
@@ -77,68 +77,68 @@ def test_effective_products_against_brute_force(order):
     values, batch = parameters((5, 4, 4)), samples(3)
     for weights in values.weights:
         weights[weights < 0] = 0
-    network = Hopfield(values, order=order, n_free=4)
+    learner = Hopfield(values, order=order, n_free=4)
     batch.images[:, ::2] = 0
     states, done = [np.zeros((3, n)) for n in values.sizes[1:]], 0
     for b, i, j in np.ndindex(3, 7, 5):
         done += batch.images[b, i] != 0 and values.weights[0][i, j] != 0
     for _ in range(4):
-        for half in network.halves():
+        for half in learner.network.halves():
             for n in half:
                 for m in (n - 1, n + 1):
                     if 0 <= m < len(states):
                         joined = values.weights[max(n, m)] if m < n else values.weights[max(n, m)].T
                         for b, i, j in np.ndindex(3, *joined.shape):
                             done += states[m][b, i] != 0 and joined[i, j] != 0
-            force = network.force(states, batch.images)
+            force = learner.network.force(states, batch.images)
             for n in half:
-                states[n] = np.clip(states[n] + network.step * force[n], 0, 1)
-    assert network.effective_macs(batch) == pytest.approx(done / 3)
+                states[n] = np.clip(states[n] + learner.step * force[n], 0, 1)
+    assert learner.effective_macs(batch) == pytest.approx(done / 3)
 
 
 def test_outcome_is_that_of_the_free_phase():
-    network, batch = Hopfield(parameters((5, 4)), n_free=50, estimator="centered"), samples()
-    free = network.settle(network.rest(len(batch)), batch.images, 50)
-    _, learned = network.gradient(batch)
-    assert network.phases == ("free", "nudged+", "nudged-")
-    for outcome in (learned, network.predict(batch)):
+    learner, batch = Hopfield(parameters((5, 4)), n_free=50, estimator="centered"), samples()
+    free = learner.network.settle(learner.network.rest(len(batch)), batch.images, 50)
+    _, learned = learner.gradient(batch)
+    assert learner.phases == ("free", "nudged+", "nudged-")
+    for outcome in (learned, learner.predict(batch)):
         np.testing.assert_array_equal(outcome.scores, free[-1])
         for found, wanted in zip(outcome.activity, [batch.images, *free]):
             np.testing.assert_allclose(found, wanted.mean(0))
-        assert outcome.counts["network_energy"][0] == pytest.approx(network.energy(free, batch.images).sum())
+        assert outcome.counts["network_energy"][0] == pytest.approx(learner.network.energy(free, batch.images).sum())
     assert (learned.counts["network_energy"] != 0).all()
 
 
 def test_relu_activity_is_reported_in_0_to_1():
     values = parameters((5,))
     values.biases[0][:] = 3
-    network, batch = Hopfield(values, activation="relu", n_free=200), samples()
-    activity = network.predict(batch).activity
+    learner, batch = Hopfield(values, activation="relu", n_free=200), samples()
+    activity = learner.predict(batch).activity
     assert activity[1].max() == 1 and all((a >= 0).all() and (a <= 1).all() for a in activity)
-    assert network.settle(network.rest(len(batch)), batch.images, 200)[0].max() > 1
+    assert learner.network.settle(learner.network.rest(len(batch)), batch.images, 200)[0].max() > 1
 
 
 def test_persistent_states_belong_to_their_samples():
     values = parameters((5, 4))
-    network = Hopfield(values, n_free=3, persistent=True, samples=50)
+    learner = Hopfield(values, n_free=3, persistent=True, samples=50)
     images = np.random.default_rng(0).random((3, 7)).astype(np.float32)
     first, second = np.array([41, 7, 20]), np.array([20, 3, 41])
-    network.gradient(Batch(images, np.zeros(3, int), first, 1))
-    touched = network.settle(network.rest(3), images, 3)
-    np.testing.assert_allclose(network.persistent_states[first], np.concatenate(touched, axis=1), rtol=1e-14)
-    assert not np.delete(network.persistent_states, first, axis=0).any()
+    learner.gradient(Batch(images, np.zeros(3, int), first, 1))
+    touched = learner.network.settle(learner.network.rest(3), images, 3)
+    np.testing.assert_allclose(learner.persistent_states[first], np.concatenate(touched, axis=1), rtol=1e-14)
+    assert not np.delete(learner.persistent_states, first, axis=0).any()
 
-    before = network.persistent_states.copy()
-    _, outcome = network.gradient(Batch(images[[2, 1, 0]], np.zeros(3, int), second, 2))
+    before = learner.persistent_states.copy()
+    _, outcome = learner.gradient(Batch(images[[2, 1, 0]], np.zeros(3, int), second, 2))
     kept = [np.stack([s[2], np.zeros_like(s[0]), s[0]]) for s in touched]  # sample 3 is new
-    continued = network.settle(kept, images[[2, 1, 0]], 3)
+    continued = learner.network.settle(kept, images[[2, 1, 0]], 3)
     np.testing.assert_allclose(outcome.scores, continued[-1], rtol=1e-14)
-    np.testing.assert_allclose(network.persistent_states[[20, 3, 41]], np.concatenate(continued, axis=1), rtol=1e-14)
-    np.testing.assert_array_equal(network.persistent_states[7], before[7])
+    np.testing.assert_allclose(learner.persistent_states[[20, 3, 41]], np.concatenate(continued, axis=1), rtol=1e-14)
+    np.testing.assert_array_equal(learner.persistent_states[7], before[7])
 
-    saved = network.persistent_states.copy()
-    network.predict(Batch(images, np.zeros(3, int), first, 0, "test"))
-    np.testing.assert_array_equal(network.persistent_states, saved)
+    saved = learner.persistent_states.copy()
+    learner.predict(Batch(images, np.zeros(3, int), first, 0, "test"))
+    np.testing.assert_array_equal(learner.persistent_states, saved)
 
 
 def test_restored_persistent_states_continue_the_run():
@@ -156,7 +156,7 @@ def test_restored_persistent_states_continue_the_run():
 def test_the_numbers_do_not_depend_on_threads(hidden, count):
     batch = samples(count)
     networks = [Hopfield(parameters(hidden).astype(np.float32), threads=threads) for threads in (1, 2, 3)]
-    results = [network.gradient(batch) for network in networks]
+    results = [learner.gradient(batch) for learner in networks]
     for gradient, outcome in results[1:]:
         assert gradient.vector.tobytes() == results[0][0].vector.tobytes()
         assert outcome.scores.tobytes() == results[0][1].scores.tobytes()
@@ -174,12 +174,12 @@ def test_float32_stays_float32_and_is_close_to_float64():
 
 def test_descent_along_the_update_lowers_the_cost():
     values, batch = parameters((5,)), samples(20)
-    network = Hopfield(values, n_free=30, n_nudged=10, beta=0.2, estimator="centered")
+    learner = Hopfield(values, n_free=30, n_nudged=10, beta=0.2, estimator="centered")
     costs = []
     for _ in range(200):
-        gradient, outcome = network.gradient(batch)
+        gradient, outcome = learner.gradient(batch)
         values.vector -= 0.3 * gradient.vector
-        costs.append(((outcome.scores - network.targets(batch)) ** 2).sum() / 2 / len(batch))
+        costs.append(((outcome.scores - learner.targets(batch)) ** 2).sum() / 2 / len(batch))
     assert costs[-1] < 0.5 * costs[0]
 
 

@@ -23,10 +23,10 @@ def test_update_is_the_gradient_of_the_settled_cost(hidden, activation):
     expected = settled_cost_gradient(values, activation, batch)
     for nudging in NUDGINGS.values():
         for order in ORDERS:
-            network = Hopfield(
+            learner = Hopfield(
                 values, activation=activation, n_free=400, n_nudged=400, beta=1e-4, order=order, **nudging
             )
-            found, outcome = network.gradient(batch)
+            found, outcome = learner.gradient(batch)
             assert np.mean([(s > 0).mean() for s in outcome.activity]) > 0.5, "a silent network has no gradient"
             assert cosine(found.vector, expected.vector) > 0.9999
             for part, wanted in zip(found.weights + found.biases, expected.weights + expected.biases):
@@ -39,8 +39,8 @@ def test_centered_nudging_cancels_the_bias_of_first_order():
     expected = settled_cost_gradient(values, "hard-sigmoid", batch).vector
 
     def bias(nudging: str, beta: float) -> float:
-        network = Hopfield(values, n_free=400, n_nudged=400, beta=beta, **NUDGINGS[nudging])
-        return np.linalg.norm(network.gradient(batch)[0].vector - expected) / np.linalg.norm(expected)
+        learner = Hopfield(values, n_free=400, n_nudged=400, beta=beta, **NUDGINGS[nudging])
+        return np.linalg.norm(learner.gradient(batch)[0].vector - expected) / np.linalg.norm(expected)
 
     one_sided = [bias("one-sided", beta) for beta in (0.1, 0.05)]
     centered = [bias("centered", beta) for beta in (0.1, 0.05)]
@@ -55,12 +55,12 @@ def test_random_sign_is_keyed_by_seed_epoch_and_sample():
     def settings_of(nudging: str, beta: float = 0.5, seed: int = 3) -> Hopfield:
         return Hopfield(values, beta=beta, seed=seed, **NUDGINGS[nudging])
 
-    plus, minus, network = settings_of("one-sided"), settings_of("one-sided", -0.5), settings_of("random-sign")
+    plus, minus, learner = settings_of("one-sided"), settings_of("one-sided", -0.5), settings_of("random-sign")
     signs = []
     for epoch in (1, 2):
         for first in range(0, 200, 20):
             batch = samples(first=first, epoch=epoch)
-            found = network.gradient(batch)[0].vector
+            found = learner.gradient(batch)[0].vector
             signs.append(np.array_equal(found, plus.gradient(batch)[0].vector))
             assert signs[-1] or np.array_equal(found, minus.gradient(batch)[0].vector)
             assert np.array_equal(found, settings_of("random-sign").gradient(batch)[0].vector)
@@ -68,6 +68,6 @@ def test_random_sign_is_keyed_by_seed_epoch_and_sample():
     assert signs[:10] != signs[10:]
     other = settings_of("random-sign", seed=4)
     assert any(
-        not np.array_equal(network.gradient(batch)[0].vector, other.gradient(batch)[0].vector)
+        not np.array_equal(learner.gradient(batch)[0].vector, other.gradient(batch)[0].vector)
         for batch in (samples(first=first) for first in range(0, 200, 20))
     )

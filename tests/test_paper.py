@@ -21,7 +21,9 @@ def network():
 @pytest.mark.parametrize("estimator", paper.ESTIMATORS)
 def test_the_changes_at_spikes_add_up_to_the_rule(network, estimator):
     _, data, learner = network
-    settings = experiment(changes=["network.hidden=[20]", "engine.precision=float64", f"plasticity.estimator={estimator}"])
+    settings = experiment(
+        changes=["network.hidden=[20]", "engine.precision=float64", f"plasticity.estimator={estimator}"]
+    )
     batch = make_batch(data.train, np.arange(3), 1, "train")
     shown = build(settings, data, learner.parameters).present(batch, schedule(settings), record=True)
     pairs = np.concatenate(list(paper.spike_pairs(shown.recording, settings, window=np.inf)))

@@ -81,7 +81,7 @@ def test_a_page_is_whole_and_small(page):
     _, path, _ = page
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < 6e6
-    assert "<script src" not in text and "<link rel=\"stylesheet\"" not in text
+    assert "<script src" not in text and '<link rel="stylesheet"' not in text
 
 
 def test_the_command_trains_the_same_run_again(page):

@@ -31,7 +31,9 @@ def test_tensorboard_reads_a_run(tmp_path):
 
 
 def test_receptive_fields_keep_their_sign(tmp_path):
-    settings = experiment(changes=["training.epochs=1", "network.hidden=[4]", "data.limit_train=20", "data.limit_test=20"])
+    settings = experiment(
+        changes=["training.epochs=1", "network.hidden=[4]", "data.limit_train=20", "data.limit_test=20"]
+    )
     run = train_run(settings, load("digits").limited(20, 20), tmp_path / "run.h5")
     run.parameters.weights[0][:] = 0
     run.parameters.weights[0][0, 0], run.parameters.weights[0][0, 3] = 1, -1

@@ -16,7 +16,7 @@ from eqspike.learners.hopfield import Hopfield
 @pytest.mark.parametrize("hidden", [(), *HIDDEN], ids=str)
 def test_eqprop_is_backprop_through_time_step_by_step(hidden, activation, order):
     steps = 8
-    network = Hopfield(
+    learner = Hopfield(
         parameters(hidden),
         activation=activation,
         n_free=500,
@@ -25,14 +25,14 @@ def test_eqprop_is_backprop_through_time_step_by_step(hidden, activation, order)
         estimator="centered",
         order=order,
     )
-    eqprop, bptt = step_by_step(network, samples())
+    eqprop, bptt = step_by_step(learner, samples())
     assert len(eqprop) == len(bptt) == steps
     for found, wanted in zip(eqprop, bptt):
         assert np.abs(wanted.vector).max() > 1e-7
         np.testing.assert_allclose(found.vector, wanted.vector, atol=1e-4 * np.abs(wanted.vector).max())
     assert all(np.abs(weights).max() > 1e-6 for weights in bptt[-1].weights), "the nudge should reach every layer"
     assert np.abs(bptt[0].vector - bptt[-1].vector).max() > 1e-3, "a series of equal steps would prove little"
-    np.testing.assert_allclose(sum(g.vector for g in eqprop), network.gradient(samples())[0].vector, atol=1e-9)
+    np.testing.assert_allclose(sum(g.vector for g in eqprop), learner.gradient(samples())[0].vector, atol=1e-9)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -41,13 +41,13 @@ def test_eqprop_is_backprop_through_time_step_by_step(hidden, activation, order)
 def test_backprop_through_time_is_the_gradient_of_the_unrolled_cost(hidden, activation, order):
     """Far from settled, where EqProp owes nothing: the reference must be right on its own."""
     values, batch, steps = parameters(hidden), samples(), 6
-    network = Hopfield(values, activation=activation, n_free=steps, n_nudged=steps, order=order)
+    learner = Hopfield(values, activation=activation, n_free=steps, n_nudged=steps, order=order)
 
     def cost() -> float:
-        outputs = network.settle(network.rest(len(batch)), batch.images, steps)[-1]
-        return ((outputs - network.targets(batch)) ** 2).sum() / 2 / len(batch)
+        outputs = learner.network.settle(learner.network.rest(len(batch)), batch.images, steps)[-1]
+        return ((outputs - learner.targets(batch)) ** 2).sum() / 2 / len(batch)
 
-    eqprop, bptt = step_by_step(network, batch)
+    eqprop, bptt = step_by_step(learner, batch)
     found = sum(gradient.vector for gradient in bptt)
     np.testing.assert_allclose(found, slope(cost, values.vector), atol=1e-8)
     assert np.linalg.norm(found) > 0.1

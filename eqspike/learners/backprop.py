@@ -19,7 +19,7 @@ from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.parameters import Parameters
-from ..rates.energy import network_energy
+from ..rates.network import RateNetwork
 from ..settings import Part
 from ..threads import blas_on_one_thread
 
@@ -73,10 +73,11 @@ class Backprop(Learner):
         change = Parameters(self.parameters.couplings, self.parameters.vector.dtype)
         layers = [self._images(batch), *hidden]
         for n in range(len(layers) - 1, -1, -1):
-            np.matmul(layers[n].T, slope, out=change.weights[n])
-            np.sum(slope, axis=0, out=change.biases[n])
+            coupling = self.parameters.couplings[n]
+            coupling.outer(layers[n], slope, change.weights[n])
+            change.biases[n][:] = coupling.per_bias(slope.sum(axis=0))
             if n > 0:
-                slope = slope @ self.parameters.weights[n].T
+                slope = coupling.backward(slope, self.parameters.weights[n])
                 slope *= layers[n] > 0
         return change, self._outcome(batch, activations, drive, learned=True)
 
@@ -99,9 +100,9 @@ class Backprop(Learner):
         self.check(batch)
         activations = [self._images(batch)]
         products = []
-        for weights, bias in zip(self.parameters.weights, self.parameters.biases):
-            products.append(activations[-1] @ weights)
-            total = products[-1] + bias
+        for coupling, weights, bias in zip(self.parameters.couplings, self.parameters.weights, self.parameters.biases):
+            products.append(coupling.forward(activations[-1], weights))
+            total = products[-1] + bias[coupling.bias_of]
             activations.append(np.maximum(total, 0))
         activations[-1] = softmax(total) if self.cost == "cross-entropy" else total
         return activations[1:], products[0]
@@ -110,9 +111,10 @@ class Backprop(Learner):
         self, batch: Batch, activations: list[NDArray[Any]], drive: NDArray[Any], learned: bool = False
     ) -> Outcome:
         """Counts summed over the batch, by pass: multiply-accumulates, and the Hopfield energy of the activations."""
-        weights = [w.size for w in self.parameters.weights]
+        weights = [coupling.count for coupling in self.parameters.couplings]
         backward = sum(weights) + sum(weights[1:]) if learned else 0  # gradients, and slopes passed down
-        energy = network_energy(self.parameters, activations, drive).sum(dtype=np.float64)
+        network = RateNetwork(self.parameters)
+        energy = network.energy_clamped(network.clamped(drive), activations).sum(dtype=np.float64)
         return Outcome(
             scores=activations[-1],
             activity=[batch.images.mean(axis=0), *(np.minimum(np.abs(a).mean(axis=0), 1) for a in activations)],

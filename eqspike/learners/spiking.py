@@ -23,7 +23,7 @@ from ..model.nudges import nudges
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, SpikingPlasticity, rules
-from ..model.schedule import FREE, Phase, SpikingPhases, phase_names
+from ..model.schedule import Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
 from ..randomness import SIGN, generator
 from ..reading import about

@@ -67,7 +67,11 @@ def page(runs: Mapping[str, Run], device: str) -> str:
         drawn.add_trace(graph_objects.Scatter(x=numbers, y=errors, mode="lines+markers", **look), 1, 1)
         point = {"x": [places[name].cost], "y": [100 * places[name].accuracy], "marker": {"size": 12}}
         drawn.add_trace(graph_objects.Scatter(**point, mode="markers", showlegend=False, **look), 1, 2)
-    drawn.update_xaxes(title="epoch", row=1, col=1).update_yaxes(title="test error (%)", rangemode="tozero", row=1, col=1)
+    drawn.update_xaxes(title="epoch", row=1, col=1).update_yaxes(
+        title="test error (%)", rangemode="tozero", row=1, col=1
+    )
     drawn.update_xaxes(title=axis, type="log", row=1, col=2).update_yaxes(title="test accuracy (%)", row=1, col=2)
-    drawn.update_layout(title="eqspike: runs compared", template="plotly_white", legend={"orientation": "h", "y": -0.25})
+    drawn.update_layout(
+        title="eqspike: runs compared", template="plotly_white", legend={"orientation": "h", "y": -0.25}
+    )
     return drawn.to_html(include_plotlyjs=True, full_html=True)

@@ -86,7 +86,10 @@ def spike_pairs(recording: Recording, settings: Experiment, window: float = WIND
                 traces *= np.exp(-dt / taus)
                 if phase.sign:
                     rho, ages = shares @ traces, (step - last) * dt
-                    for own, other, direction in ((slice(split), slice(split, None), -1), (slice(split, None), slice(split), 1)):
+                    for own, other, direction in (
+                        (slice(split), slice(split, None), -1),
+                        (slice(split, None), slice(split), 1),
+                    ):
                         events = np.stack([direction * ages[other], phase.sign * rho[other]], axis=1)
                         seen = events[np.abs(events[:, 0]) <= window]
                         yield np.tile(seen, (int(both[step, own].sum()), 1))

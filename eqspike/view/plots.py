@@ -51,7 +51,9 @@ def error_curves(runs: Mapping[str, Run], axes: Axes) -> Axes:
     """Test error over the epochs, one line a run."""
     for name, run in runs.items():
         errors = [epoch.test_error for epoch in run.epochs]
-        axes.plot([epoch.number for epoch in run.epochs], errors, "o-", markersize=4, label=f"{name} ({errors[-1]:.2%})")
+        axes.plot(
+            [epoch.number for epoch in run.epochs], errors, "o-", markersize=4, label=f"{name} ({errors[-1]:.2%})"
+        )
     return _over_epochs(axes, "test error")
 
 
@@ -185,7 +187,9 @@ def tradeoff(found: Mapping[str, Sequence[Tradeoff]], cost: str, axes: Axes) -> 
     for height, (name, line) in zip((6, -12) * len(found), found.items()):
         axes.plot([point.cost for point in line], [point.accuracy for point in line], "o-", label=name)
         for point in line:
-            axes.annotate(point.label, (point.cost, point.accuracy), xytext=(3, height), textcoords="offset points", fontsize=8)
+            axes.annotate(
+                point.label, (point.cost, point.accuracy), xytext=(3, height), textcoords="offset points", fontsize=8
+            )
     axes.set(xlabel=cost, ylabel="test accuracy", xscale="log")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
@@ -199,7 +203,9 @@ def _with_errors(places: Sequence, measured: Sequence[Sequence[float]], label: s
     else:
         places = [str(place) for place in places]
     means, deviations = (np.array([function(measured[n]) for n in order]) for function in (np.mean, np.std))
-    axes.errorbar(np.array([places[n] for n in order]), means, deviations, fmt="o-", markersize=4, capsize=3, label=label or "_")
+    axes.errorbar(
+        np.array([places[n] for n in order]), means, deviations, fmt="o-", markersize=4, capsize=3, label=label or "_"
+    )
 
 
 def _words(values: Mapping[str, object]) -> str:
@@ -222,7 +228,9 @@ def _spike_raster(shown: Shown) -> Figure:
     figure = _figure(9, 2.0 + 1.8 * len(layers))
     heights = [np.sqrt(layer.shape[1]) for layer in layers[::-1]]
     rows = figure.subplots(len(layers), sharex=True, height_ratios=np.maximum(heights, max(heights) / 3))
-    for axes, layer, name in zip(rows, layers[::-1], shown.run.layers[::-1]):  # the output on top, as networks are drawn
+    for axes, layer, name in zip(
+        rows, layers[::-1], shown.run.layers[::-1]
+    ):  # the output on top, as networks are drawn
         phase_bands(shown.recording, dt, axes, names=axes is rows[0])
         spike_raster(layer, dt, axes).set_ylabel(name)
     rows[0].set_yticks([shown.label], [f"class {shown.label}"])
@@ -266,7 +274,9 @@ def _receptive_fields(shown: Shown) -> Figure:
         receptive_field(field, shown.run.dataset["image_shape"], limit, axes)
     for axes in grid:  # places without a neuron
         axes.set_axis_off()
-    figure.suptitle(f"weights from the pixels to {len(chosen)} of {weights.shape[1]} neurons: red excites, blue inhibits")
+    figure.suptitle(
+        f"weights from the pixels to {len(chosen)} of {weights.shape[1]} neurons: red excites, blue inhibits"
+    )
     return figure
 
 

@@ -116,7 +116,10 @@ def _image(pixels: NDArray, run: Run) -> list[list[float]]:
 def _chosen(run: Run, dataset: Dataset) -> list[int]:
     """The first samples read right, one of each class while there are, and the first misread one."""
     right = run.evaluation.predicted == run.evaluation.labels
-    firsts = [int(np.flatnonzero(right & (dataset.test.labels == label))[0]) for label in np.unique(dataset.test.labels[right])]
+    firsts = [
+        int(np.flatnonzero(right & (dataset.test.labels == label))[0])
+        for label in np.unique(dataset.test.labels[right])
+    ]
     wrong = [int(sample) for sample in np.flatnonzero(~right)[:1]]
     return sorted(firsts[: PRESENTED - len(wrong)]) + wrong
 

@@ -130,10 +130,10 @@ class Conv(Coupling):
         full[:, : spread.shape[1], : spread.shape[2]] = spread * weights.dtype.type(self.scale)
         return full.reshape(B, -1)
 
-    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
+    def outer(self, below: NDArray[Any], above: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
         patches = self._patches(below).reshape(-1, prod(self.shape[:3]))
         products = patches.T @ above.reshape(len(patches), self.above[2])
-        return np.asarray(products.reshape(self.shape) * below.dtype.type(self.scale))
+        return np.multiply(products.reshape(self.shape), below.dtype.type(self.scale), out=out)
 
     def _padded(self, rows: int, columns: int) -> tuple[int, int]:
         """Sides of the padded map, long enough for the last place of the kernel."""

@@ -25,6 +25,7 @@ class Dense(Coupling):
     """All to all."""
 
     Settings = DenseSettings
+    all_to_all = True
 
     @classmethod
     def of(cls, settings: Any, below: Shape) -> Self:
@@ -55,5 +56,5 @@ class Dense(Coupling):
     def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(activity @ weights.T)
 
-    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(below.T @ above)
+    def outer(self, below: NDArray[Any], above: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        return np.matmul(below.T, above, out=out)
