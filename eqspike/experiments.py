@@ -221,11 +221,10 @@ class _Mixed(Part):
 def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
     if other is None:
         return part
-    bases: Any = (_Mixed, part, other)
-    mixed: Any = create_model(part.__name__, __base__=bases, __doc__=part.__doc__)
+    create: Any = create_model  # which has no type for several bases
+    mixed: type[_Mixed] = create(part.__name__, __base__=(_Mixed, part, other), __doc__=part.__doc__)
     mixed.parts = part, other
-    chosen: type[Part] = mixed
-    return chosen
+    return mixed
 
 
 def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:
@@ -264,6 +263,6 @@ def _names(kind: type[Experiment], section: tuple[str, ...]) -> set[str]:
     """Settings in a section, whatever leaf it names; sections for ()."""
     if not section:
         return {*kind.model_fields}
-    field = kind.model_fields.get(section[0])
-    parts = [field.annotation if field else None, kind.leaves.get(section[0], (None, "", None))[2]]
+    field, leaf = kind.model_fields.get(section[0]), kind.leaves.get(section[0])
+    parts: list[Any] = [field.annotation if field else None, leaf[2] if leaf else None]
     return {name for part in parts if isinstance(part, type) and issubclass(part, Part) for name in part.model_fields}

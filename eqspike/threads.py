@@ -58,7 +58,8 @@ def blas_on_one_thread() -> AbstractContextManager[Any]:
 
     Its own threads would wait in a loop on the cores of a crew, and add numbers in an order that depends on the machine.
     """
-    return _pools().limit(limits=1, user_api="blas")
+    limited: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
+    return limited
 
 
 @lru_cache

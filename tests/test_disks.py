@@ -76,11 +76,11 @@ def test_a_directory_that_is_read_only(tmp_path):
 def test_targets_that_are_links_or_directories(finished, tmp_path):
     (tmp_path / "aim").write_text("of somebody else")
     (tmp_path / "run.h5").symlink_to(tmp_path / "aim")
-    with pytest.raises(EqspikeError, match="run.h5: .*it is a symbolic link"):
+    with pytest.raises(EqspikeError, match=r"run.h5: .*it is a symbolic link"):
         records.save(finished[0], tmp_path / "run.h5")
     assert (tmp_path / "aim").read_text() == "of somebody else"
     (tmp_path / "other.h5").mkdir()
-    with pytest.raises(EqspikeError, match="other.h5: cannot write this file: Is a directory"):
+    with pytest.raises(EqspikeError, match=r"other.h5: cannot write this file: Is a directory"):
         records.save(finished[0], tmp_path / "other.h5")
     assert sorted(os.listdir(tmp_path)) == ["aim", "other.h5", "run.h5"]
 
@@ -109,7 +109,7 @@ def test_a_file_cut_short_is_refused(finished, tmp_path):
     content, path = finished[1].read_bytes(), tmp_path / "run.h5"
     for length in range(0, len(content), 512):
         path.write_bytes(content[:length])
-        with pytest.raises(EqspikeError, match="run.h5: (this is not|damaged)"):
+        with pytest.raises(EqspikeError, match=r"run.h5: (this is not|damaged)"):
             records.load(path)
 
 

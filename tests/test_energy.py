@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
 
+from eqspike import records
+from eqspike.cli.energy import _print as print_energy
+from eqspike.cli.energy import energy as energy_command
 from eqspike.cost import energy
 from eqspike.cost.devices import Device, device_tables
 from eqspike.data import load
@@ -121,6 +129,48 @@ def test_a_broken_table_of_devices(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(EqspikeError, match=f"mine.toml: .*{message}"):
         device_tables(path)
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(energy_command, [*map(str, arguments), "--quiet"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "changes", [[], ["encoding.name=latency"], ["encoding.name=current"], ["plasticity.estimator=one-sided"]]
+)
+def test_accuracy_is_drawn_against_energy_whatever_the_input(changes, tmp_path):
+    """Latency has no max_rate to lower."""
+    trained(tmp_path, *SETTINGS, *changes)
+    answer = command(tmp_path, "--device", "loihi", "--plot", tmp_path / "tradeoff.png", "--limit-test", 20, "--json")
+    assert (tmp_path / "tradeoff.png").read_bytes().startswith(b"\x89PNG")
+    assert {estimate["device"] for estimate in json.loads(answer.stdout)["estimated_joules"]} == {"loihi"}
+
+
+@pytest.mark.parametrize(
+    "changes", [SETTINGS, RATES, ["learner=backprop", *SETTINGS]], ids=["spikes", "rates", "backprop"]
+)
+def test_the_command_says_in_json_what_was_counted_and_what_is_estimated(changes, tmp_path):
+    run = trained(tmp_path, *changes)
+    answer = json.loads(command(tmp_path, "--json").stdout)
+    measured = answer["counted"]["as measured"]["inference"]
+    assert measured["neuron_updates"] + measured["multiply_accumulates"] > 0
+    assert answer["test_accuracy"] == 1 - run.epochs[-1].test_error
+    assert (answer["neurobench"]["Effective_MACs"] > 0) == ("spikes" not in run.epochs[-1].test_counts)
+    assert len(answer["estimated_joules"]) > 10
+
+
+def test_a_gpu_of_ones_own_that_does_no_products_is_compared_with_nothing(tmp_path):
+    trained(tmp_path, *SETTINGS)
+    text = '[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\n'
+    (tmp_path / "mine.toml").write_text(text + "abacus = { synaptic_event = 1e-12 }\n")
+    devices = tmp_path / "mine.toml"
+    assert command(tmp_path, "--devices", devices, "--device", "abacus").exit_code == 0
+    (tmp_path / "mine.toml").write_text(text + "gpu = { synaptic_event = 1e-12 }\n")
+    tables = [table for table in device_tables(devices) if table.name == "mine"]
+    screen = Console(file=io.StringIO(), width=200)
+    run = records.load(tmp_path)
+    print_energy(energy.works(run), energy.neurobench(run), energy.estimates(run, tables), 0.5, screen)
+    assert "mine" in screen.file.getvalue() and "times below" not in screen.file.getvalue()
 
 
 def test_what_cannot_be_estimated(spiking):

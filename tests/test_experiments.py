@@ -125,11 +125,11 @@ def test_a_leaf_brings_its_settings():
     assert settings.neuron.jump == 0.01 and settings.neuron.tau_m == math.inf
     assert not hasattr(experiment().neuron, "jump")
     assert experiment(changes=["neuron.model=adaptive-lif", "neuron.jump=0.5"]).neuron.jump == 0.5
-    with pytest.raises(EqspikeError, match="neuron.jump needs neuron.model = 'adaptive-lif'$"):
+    with pytest.raises(EqspikeError, match=r"neuron.jump needs neuron.model = 'adaptive-lif'$"):
         experiment(changes=["neuron.jump=0.5"])
-    with pytest.raises(EqspikeError, match="encoding.period needs encoding.name = 'latency'$"):
+    with pytest.raises(EqspikeError, match=r"encoding.period needs encoding.name = 'latency'$"):
         experiment(changes=["encoding.period=5.0"])
-    with pytest.raises(EqspikeError, match="encoding.max_rate needs encoding.name = 'current' or 'poisson'$"):
+    with pytest.raises(EqspikeError, match=r"encoding.max_rate needs encoding.name = 'current' or 'poisson'$"):
         experiment(changes=["encoding.name=latency", "encoding.max_rate=0.5"])
     assert experiment(changes=["plasticity.estimator=one-sided"]).plasticity.replay, "and what the learner adds to it"
 
@@ -138,7 +138,7 @@ def test_another_leaf_leaves_behind_what_only_the_old_one_knew():
     adaptive = experiment(changes=["neuron.model=adaptive-lif", "neuron.jump=0.5", "neuron.tau_syn=2.0"])
     plain = changed(adaptive, ["neuron.model=lif"])
     assert plain == experiment(changes=["neuron.tau_syn=2.0"])
-    with pytest.raises(EqspikeError, match="neuron.jump needs"):
+    with pytest.raises(EqspikeError, match=r"neuron.jump needs"):
         changed(adaptive, ["neuron.model=lif", "neuron.jump=0.5"])
 
 

@@ -97,7 +97,7 @@ def test_training_starts_from_an_export(run, data, tmp_path):
     assert records.load(tmp_path / "again").started_from == str(tmp_path / "weights.npz")
     other = experiment(changes=[*SETTINGS, "network.hidden=[12]"])
     with pytest.raises(
-        EqspikeError, match="weights.npz: holds the weights of a network 64-12-9-10, this one is 64-12-10"
+        EqspikeError, match=r"weights.npz: holds the weights of a network 64-12-9-10, this one is 64-12-10"
     ):
         train_run(other, data, tmp_path / "other" / "run.h5", start=tmp_path / "weights.npz")
     assert not (tmp_path / "other").exists()
@@ -132,7 +132,7 @@ def test_no_export_at_all(tmp_path):
     with pytest.raises(EqspikeError, match="not readable weights"):
         load_weights(tmp_path / "other.npz")
     os.mkfifo(tmp_path / "pipe.h5")
-    with pytest.raises(EqspikeError, match="pipe.h5: this is a named pipe, not a file"):
+    with pytest.raises(EqspikeError, match=r"pipe.h5: this is a named pipe, not a file"):
         load_weights(tmp_path / "pipe.h5")
     np.savez(tmp_path / "pickle.npz", format=np.array([print], dtype=object))
     with pytest.raises(EqspikeError, match="not readable weights"):

@@ -123,7 +123,7 @@ def test_positions_that_fit_nothing(run_file, tmp_path):
     ):
         path.write_bytes(run_file.read_bytes())
         spoil(path, change)
-        with pytest.raises(EqspikeError, match="run.h5"):
+        with pytest.raises(EqspikeError, match=r"run.h5"):
             records.load(path)
 
 

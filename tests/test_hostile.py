@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import tomllib
 import warnings
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,8 @@ from refusals import MEGABYTE, SEEDS, memory, refusal, seeded
 
 from eqspike import build, train
 from eqspike.cli._terminal import make_directory
-from eqspike.data import datasets, load
-from eqspike.experiments import experiment, learners, validated
+from eqspike.data import Dataset, datasets, load
+from eqspike.experiments import Experiment, experiment, learners, validated
 from eqspike.settings import MOST_STEPS
 
 
@@ -75,6 +74,11 @@ HOSTILE = {  # by what they are called in TOML, since integers of 5,000 digits a
 }
 
 
+def trained(settings: Experiment, data: Dataset) -> None:
+    limited = data.limited(settings.data.limit_train, settings.data.limit_test)
+    train(build(settings, limited), limited, settings)
+
+
 def test_every_setting_is_walked():
     assert {"seed", "name", "network.hidden", "phases.dt", "training.batch_size", "engine.threads"} <= set(SETTINGS)
     assert {"neuron.jump", "neuron.tau_ref", "optimiser.beta2", "hopfield.order", "backprop.cost"} <= set(SETTINGS)
@@ -108,9 +112,7 @@ def test_hostile_value_is_refused_in_one_line_or_trains(setting):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            limited = partial(data.limited, accepted.data.limit_train, accepted.data.limit_test)
-            if not refusal(limited):
-                refusal(lambda a=accepted: train(build(a, limited()), limited(), a))
+            refusal(trained, accepted, data)
     assert refused > len(HOSTILE) / 2
 
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from refusals import LONGEST
 
 from eqspike.cli import main

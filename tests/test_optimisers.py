@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_a_cosine_stays_between_0_and_1_and_falls_after_its_warm_up(epochs, shar
     factors = [rates_at(settings, epoch, share)[0] for epoch in range(1, epochs + 1)]
     assert all(0 <= factor <= 1 for factor in factors)
     later = [factor for epoch, factor in enumerate(factors) if (epoch + share) / epochs >= warmup]
-    assert all(a >= b >= floor - 1e-12 for a, b in zip(later, later[1:]))
+    assert all(a >= b >= floor - 1e-12 for a, b in pairwise(later))
 
 
 class Still(Learner):

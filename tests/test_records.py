@@ -82,7 +82,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monk
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, step, no_space)
-            with pytest.raises(EqspikeError, match="run.h5: cannot write this file: No space left on device"):
+            with pytest.raises(EqspikeError, match=r"run.h5: cannot write this file: No space left on device"):
                 records.save(run, tmp_path / "run.h5")
         assert (tmp_path / "run.h5").read_bytes() == before
         assert os.listdir(tmp_path) == ["run.h5"]
@@ -95,7 +95,7 @@ def test_a_missing_directory_is_made(run, tmp_path):
 
 def test_no_directory_can_be_made_below_a_file(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EqspikeError, match="run.h5: cannot write this file: .*/file is not a directory"):
+    with pytest.raises(EqspikeError, match=r"run.h5: cannot write this file: .*/file is not a directory"):
         records.save(run, tmp_path / "file" / "run.h5")
 
 

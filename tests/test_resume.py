@@ -19,13 +19,12 @@ from eqspike.runs.run import Every, train_run
 def test_an_interrupted_run_ends_in_the_same_bits(name, tmp_path):
     settings, data = settings_and_data(name)
     whole = train_run(settings, data, tmp_path / "whole" / "run.h5")
-    path, times = tmp_path / "parts" / "run.h5", 0
+    path = tmp_path / "parts" / "run.h5"
     for threads, batches in zip((1, 2, None), BATCHES.get(name, [4, 4, 3])):
         parts = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": threads})})
         with pytest.raises(Interrupted):
-            train_run(parts, data, path, resume=times > 0, stop=interrupted_after(batches))
+            train_run(parts, data, path, resume=path.exists(), stop=interrupted_after(batches))
         assert records.load(path).status.startswith("stopped: in epoch")
-        times += 1
     found = train_run(settings, data, path, resume=True)
     assert found.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
     assert digest(path) == digest(tmp_path / "whole") and records.load(path).status == records.FINISHED
@@ -113,7 +112,7 @@ def test_a_schedule_that_needs_the_length_of_training_lets_epochs_grow_no_more(t
     settings, data = settings_and_data("backprop", "schedule.name=cosine")
     train_run(settings, data, tmp_path / "run.h5")
     longer, _ = settings_and_data("backprop", "schedule.name=cosine", "training.epochs=4")
-    with pytest.raises(EqspikeError, match="training.epochs was 3, is 4"):
+    with pytest.raises(EqspikeError, match=r"training.epochs was 3, is 4"):
         train_run(longer, data, tmp_path / "run.h5", resume=True)
 
 
@@ -151,12 +150,12 @@ def test_other_settings_are_refused(finished, changes, message):
 def test_other_data_and_versions_are_refused(finished, tmp_path):
     run = records.load(finished[1])
     settings, data = settings_and_data()
-    for spoil, message in (
+    for change, message in (
         (lambda: run.dataset.update(checksum="0" * 64), "its data .* are not"),
         (lambda: run.versions.update(eqspike="7.0"), "major version of eqspike was 7"),
         (lambda: setattr(run, "position", None), "no position"),
     ):
-        spoil()
+        change()
         records.save(run, tmp_path / "run.h5")
         with pytest.raises(EqspikeError, match=message):
             train_run(settings, data, tmp_path / "run.h5", resume=True)

@@ -59,7 +59,7 @@ def test_bad_setting(change, message):
 
 
 def test_one_sided_needs_a_free_phase_as_long_as_the_nudged():
-    with pytest.raises(EqspikeError, match="longer than phases.free"):
+    with pytest.raises(EqspikeError, match=r"longer than phases.free"):
         experiment(changes=["plasticity.estimator=one-sided", "phases.nudged=40.0"])
 
 
@@ -75,12 +75,12 @@ def test_changes_are_applied_in_order_over_the_file(tmp_path):
 def test_broken_file(tmp_path, text):
     file = tmp_path / "model.toml"
     file.write_text(text)
-    with pytest.raises(EqspikeError, match="model.toml: cannot read this experiment"):
+    with pytest.raises(EqspikeError, match=r"model.toml: cannot read this experiment"):
         experiment(file)
 
 
 def test_missing_file():
-    with pytest.raises(EqspikeError, match="nowhere.toml: there is no such file"):
+    with pytest.raises(EqspikeError, match=r"nowhere.toml: there is no such file"):
         experiment("nowhere.toml")
 
 
@@ -134,4 +134,4 @@ def test_any_value_is_taken_or_refused_in_one_line(field, value):
     try:
         validated({section: {key: value}})
     except EqspikeError as error:
-        assert len(str(error).splitlines()) == 1 and section in str(error) or key in str(error)
+        assert (len(str(error).splitlines()) == 1 and section in str(error)) or key in str(error)

@@ -191,7 +191,7 @@ def test_dask_cluster_loses_a_worker_and_nothing_else(tmp_path, cluster):
 
 
 def test_no_scheduler(tmp_path):
-    with pytest.raises(EqspikeError, match="--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
+    with pytest.raises(EqspikeError, match=r"--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
         run_sweep(plan(protocol(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:9")
 
 
@@ -219,7 +219,7 @@ def test_bad_protocols_are_one_line(tmp_path, text, message):
 
 
 def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):
-    with pytest.raises(EqspikeError, match="training.speed is an unknown setting"):
+    with pytest.raises(EqspikeError, match=r"training.speed is an unknown setting"):
         plan(protocol(tmp_path, GRID.replace("training.epochs=2", "training.speed=2")))
 
 

@@ -170,12 +170,12 @@ def save_page(text: str, path: Path, screen: Console) -> None:
     screen.print(f"wrote {clean(path)} ({len(content) / 1e6:.1f} MB)")
 
 
-def per_inference(counts: Mapping[str, NDArray]) -> dict[str, float]:
+def per_inference(counts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     """Counts as a JSON object names them."""
     return {f"{name}_per_inference": float(count.sum()) for name, count in counts.items()}
 
 
-def print_counts(counts: Mapping[str, NDArray], run: Run, screen: Console) -> None:
+def print_counts(counts: Mapping[str, NDArray[Any]], run: Run, screen: Console) -> None:
     """Counts of an inference in one line."""
     totals = {name: float(count.sum()) for name, count in counts.items() if count.any()}
     parts = []

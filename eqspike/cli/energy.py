@@ -48,7 +48,7 @@ RATE = (0.1, 0.25, 0.5, 0.75, 1.0)  # of max_rate
     "--plot",
     "picture",
     type=click.Path(path_type=Path),
-    help="Draw accuracy against energy, over the length of the free phase and over max_rate.",
+    help="Draw accuracy against energy, over the length of the free phase and over max_rate, if inputs have one.",
 )
 @click.option("--limit-test", type=click.IntRange(min=1), default=2000, show_default=True, help="Samples of --plot.")
 @data_option
@@ -117,20 +117,21 @@ def _print(
         for kind, pair in works.items():
             counted.add_row(f"{split}, {kind}", *(f"{n:,.0f}" if n else "" for n in asdict(pair[place]).values()))
     screen.print(counted)
-    shown = (f"{name} {value:,.{3 if 0 < value < 1 else 0}f}" for name, value in metrics.items() if value is not None)
-    screen.print("NeuroBench: " + ", ".join(shown))
+    numbers = (f"{name} {value:,.{3 if 0 < value < 1 else 0}f}" for name, value in metrics.items() if value is not None)
+    screen.print("NeuroBench: " + ", ".join(numbers))
 
     kinds = list(works)
-    gpu = next((e.joules["backprop"] for e in estimates if e.device == "gpu" and "backprop" in e.joules), None)
+    gpu = next((e.joules["backprop"] for e in estimates if e.device == "gpu" and "backprop" in e.joules), (None, None))
     for place, split in enumerate(("inference", "training")):
         estimated = Table(f"joules, estimated, of one {split}", "table", *kinds, title_justify="left")
-        if gpu is not None:
+        theirs = gpu[place]
+        if theirs is not None:
             estimated.add_column("times below backprop on gpu", justify="right")
         for estimate in estimates:
             cells = [_joules(estimate.joules[kind][place]) for kind in kinds]
             ours = estimate.joules["as measured"][place]
-            if gpu is not None:
-                cells.append(f"{gpu[place] / ours:,.3g}" if ours else "-")
+            if theirs is not None:
+                cells.append(f"{theirs / ours:,.3g}" if ours else "-")
             estimated.add_row(clean(estimate.device), clean(estimate.table), *cells)
         screen.print(estimated)
     for name in dict.fromkeys(estimate.device for estimate in estimates):
@@ -142,7 +143,7 @@ def _print(
                 f"{clean(name)}: {_joules(low)} to {_joules(high)} per inference; its tables differ {high / low:,.1f} times"
             )
     screen.print(f"test accuracy {accuracy:.2%}")
-    if gpu is not None:
+    if any(gpu):
         screen.print(
             "EqSpike's claim is 1,000 (inference) and 100 (training) times below a GPU. A number below 1 in the last column"
             " is MORE than backprop takes there."
@@ -152,9 +153,8 @@ def _print(
 def _joules(value: float | None) -> str:
     if value is None:
         return "-"
-    for scale, unit in ((1, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ")):
-        if value >= scale:
-            break
+    units = ((1, "J"), (1e-3, "mJ"), (1e-6, "uJ"))
+    scale, unit = next(((scale, unit) for scale, unit in units if value >= scale), (1e-9, "nJ"))
     return f"{value / scale:.3g} {unit}"
 
 
@@ -172,8 +172,9 @@ def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], pi
     device = next(table.device[estimate.device] for table in tables if table.name == estimate.table)
     lines: dict[str, list[Tradeoff]] = {}
     with progress_bar(screen) as bar:
-        task = bar.add_task("accuracy against energy", total=len(FREE) + len(RATE), speed="", error="")
-        for kind, shares in (("free phase", FREE), ("max_rate", RATE)):
+        drawn = {"free phase": FREE} | ({"max_rate": RATE} if "max_rate" in run.experiment.table()["encoding"] else {})
+        task = bar.add_task("accuracy against energy", total=sum(map(len, drawn.values())), speed="", error="")
+        for kind, shares in drawn.items():
             for share in shares:
                 table = run.experiment.table()
                 if kind == "max_rate":

@@ -88,7 +88,7 @@ def train(
     screen = screen_for(as_json, quiet)
     dataset = load_data(settings, given["data_dir"], screen)
     with ExitStack() as closing:
-        options = {
+        options: dict[str, Any] = {
             "start": start,
             "resume": resume is not None,
             "every": every,

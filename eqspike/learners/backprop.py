@@ -81,6 +81,12 @@ class Backprop(Learner):
                 slope *= layers[n] > 0
         return change, self._outcome(batch, activations, drive, learned=True)
 
+    def effective_macs(self, batch: Batch) -> float:
+        """Multiply-accumulates of an inference in which neither activation nor weight is zero, mean over the batch."""
+        layers = [batch.images, *self._forward(batch)[0][:-1]]
+        used = (np.sum((layer != 0) @ np.count_nonzero(w, axis=1)) for layer, w in zip(layers, self.parameters.weights))
+        return float(sum(used)) / len(batch)
+
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
         """None: this is backprop."""

@@ -48,10 +48,11 @@ class SpikingExperiment(Experiment):
     engine: EngineSettings = EngineSettings()
 
     def check(self) -> None:
+        plasticity: Any = self.plasticity  # the rule's settings, with SpikingPlasticity mixed in
         with about("engine.name"):
             engines[self.engine.name]
         with about("plasticity.nudge"):
-            nudges[self.plasticity.nudge]
+            nudges[plasticity.nudge]
         model_of(self, ())  # whose parts say what does not fit
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))

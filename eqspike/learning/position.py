@@ -98,7 +98,9 @@ class Position:
         optimiser = optimisers[experiment.optimiser.name](experiment.optimiser, learner.parameters)
         average = Average(learner.parameters, experiment.training.average)
         self.sources = {"learner": learner, "optimiser": optimiser, "average": average}
-        for source, each in self.sources.items() if kept is not None else ():
+        if kept is None:
+            return optimiser, average
+        for source, each in self.sources.items():
             own = {n.partition("/")[2]: value for n, value in kept.items() if n.partition("/")[0] == source}
             try:
                 each.restore(own)

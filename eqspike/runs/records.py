@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -32,7 +33,8 @@ from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..experiments import Experiment, validated
 from ..learning.health import Monitor
-from ..learning.loop import Epoch, Evaluation, Position
+from ..learning.loop import Epoch, Evaluation
+from ..learning.position import Position
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
 from .sealed import read_hdf5, write_hdf5
@@ -179,7 +181,9 @@ def _read_position(
         seconds=float(group.attrs["seconds"]),
         timed=(int(timed[0]), float(timed[1])),
         kept=_read_state(group),
-        **{name: int(group.attrs[name]) for name in ("epoch", "done", "wrong")},
+        epoch=int(group.attrs["epoch"]),
+        done=int(group.attrs["done"]),
+        wrong=int(group.attrs["wrong"]),
     )
     if len(norms) != len(lengths) or len(watched) != sum(lengths) or len(position.activity) != len(parameters.sizes):
         raise EqspikeError(f"{path}: its position is not one of its network")
@@ -188,8 +192,8 @@ def _read_position(
     return position
 
 
-def _read_state(group: h5py.Group) -> dict[str, NDArray]:
-    state: dict[str, NDArray] = {}
+def _read_state(group: h5py.Group) -> dict[str, NDArray[Any]]:
+    state: dict[str, NDArray[Any]] = {}
 
     def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
         if isinstance(item, h5py.Dataset):
@@ -202,12 +206,12 @@ def _read_state(group: h5py.Group) -> dict[str, NDArray]:
     return state
 
 
-def _renamed(counts: dict[str, NDArray]) -> dict[str, NDArray]:
+def _renamed(counts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Counts under the names that they have now: version 2 said energy."""
     return {{"energy": "network_energy"}.get(name, name): values for name, values in counts.items()}
 
 
-def _put(group: h5py.Group, name: str, values: np.ndarray) -> h5py.Dataset:
+def _put(group: h5py.Group, name: str, values: Any) -> h5py.Dataset:
     options = {"compression": "gzip", "fletcher32": True} if np.size(values) else {}
     item = group.create_dataset(name, data=values, **options)
     unit = _UNITS.get(name.rsplit("/", 1)[-1])
@@ -238,7 +242,11 @@ def read_parameters(group: h5py.Group, experiment: Experiment, image_shape: Shap
 
 
 def assembled(
-    experiment: Experiment, weights: list[NDArray], biases: list[NDArray], image_shape: Shape | None, path: Path
+    experiment: Experiment,
+    weights: list[NDArray[Any]],
+    biases: list[NDArray[Any]],
+    image_shape: Shape | None,
+    path: Path,
 ) -> Parameters:
     """The parameters that these arrays are, above images of this shape (None: their pixels in a row).
 
@@ -277,12 +285,14 @@ def read(file: h5py.File, path: Path) -> Run:
     history = [
         Epoch(
             number=int(columns["number"][n]),
+            train_error=float(columns["train_error"][n]),
+            test_error=float(columns["test_error"][n]),
+            seconds=float(columns["seconds"][n]),
+            samples_per_second=float(columns["samples_per_second"][n]),
             weight_change=columns["weight_change"][n],
             rates=[float(rate) for rate in columns["rates"][n]],
-            **{
-                name: float(columns[name][n]) for name in ("train_error", "test_error", "seconds", "samples_per_second")
-            },
-            **{kind: {name: values[n] for name, values in counts[kind].items()} for kind in counts},
+            train_counts={name: values[n] for name, values in counts["train_counts"].items()},
+            test_counts={name: values[n] for name, values in counts["test_counts"].items()},
         )
         for n in range(len(columns["number"]))
     ]

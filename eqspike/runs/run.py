@@ -15,7 +15,8 @@ from ..files import only_writer, remove_parts
 from ..learners import build
 from ..learning.health import TrainingStopped
 from ..learning.learner import Learner
-from ..learning.loop import Epoch, Evaluation, Hooks, Position, train
+from ..learning.loop import Epoch, Evaluation, Hooks, train
+from ..learning.position import Position
 from ..learning.schedules import schedules
 from ..settings import flat
 from . import records
@@ -77,7 +78,8 @@ def train_run(
             run, learner = _continued(experiment, dataset, path, learner)
         else:
             run, learner = _begun(experiment, dataset, path, start, learner)
-        saved = 0.0
+        position, saved = run.position, 0.0
+        assert position is not None
 
         def save() -> None:
             nonlocal saved
@@ -86,9 +88,9 @@ def train_run(
 
         save()  # find out now, not after an hour, that it cannot be written
 
-        def on_position(position: Position) -> None:
+        def on_position(at: Position) -> None:
             if stop():
-                reason = Interrupted(f"in epoch {position.epoch}, after {position.done:,} samples")
+                reason = Interrupted(f"in epoch {at.epoch}, after {at.done:,} samples")
                 run.status = f"stopped: {reason}"
                 save()
                 raise reason
@@ -97,7 +99,7 @@ def train_run(
 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
             run.epochs.append(epoch)
-            run.evaluation, run.parameters = evaluation, run.position.tested or run.position.before
+            run.evaluation, run.parameters = evaluation, position.tested or position.before
             if epoch.number == experiment.training.epochs:
                 run.status = records.FINISHED
             if run.status == records.FINISHED or epoch.number % every.epochs == 0:
@@ -106,7 +108,7 @@ def train_run(
             hooks.epoch(epoch, evaluation)
 
         try:
-            train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), run.position)
+            train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), position)
         except (TrainingStopped, KeyboardInterrupt) as reason:
             kept = records.load(path)  # the last good checkpoint, not what training made of it since
             kept.status = f"stopped: {str(reason) or 'interrupted'}"

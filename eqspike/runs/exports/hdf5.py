@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -37,8 +38,8 @@ def write_hdf5(weights: Weights, path: Path) -> None:
         )
         write_parameters(weights.parameters, file)
         for section in ("neuron", "encoding", "phases"):
-            part = getattr(experiment, section, None)
-            for name, value in part or ():
+            part: Any = getattr(experiment, section, ())
+            for name, value in part:
                 group = file.require_group(section)
                 group.attrs[name] = value
                 if unit := unit_of(part, name):

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def write_npz(weights: Weights, path: Path) -> None:
     values = weights.parameters
     arrays = {f"{kind}_{n}": a for kind in ("weights", "biases") for n, a in enumerate(getattr(values, kind))}
     texts = {"experiment": json.dumps(weights.experiment.table()), "provenance": json.dumps(weights.provenance)}
-    contents: dict[str, NDArray] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
+    contents: dict[str, NDArray[Any]] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
     contents["format_version"] = np.asarray(FORMAT_VERSION)
 
     def write(part: str) -> None:
@@ -34,7 +35,7 @@ def write_npz(weights: Weights, path: Path) -> None:
     write_whole(path, write)
 
 
-def digest(contents: Mapping[str, NDArray]) -> str:
+def digest(contents: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over names, types, shapes and values."""
     total = hashlib.sha256()
     for name in sorted(contents):
