@@ -112,7 +112,8 @@ class Conv(Coupling):
     def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         patches = self._patches(activity)
         return np.asarray(
-            (patches @ weights.reshape(-1, self.above[2])).reshape(len(activity), self.post) * weights.dtype.type(self.scale)
+            (patches @ weights.reshape(-1, self.above[2])).reshape(len(activity), self.post)
+            * weights.dtype.type(self.scale)
         )
 
     def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
