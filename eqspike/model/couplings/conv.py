@@ -15,6 +15,7 @@ from math import prod
 from typing import Annotated, Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -129,12 +130,12 @@ class Conv(Coupling):
         full = np.zeros((B, height, width, channels), sent.dtype)
         spread = pooled.repeat(self.pool, axis=1).repeat(self.pool, axis=2)
         full[:, : spread.shape[1], : spread.shape[2]] = spread * weights.dtype.type(self.scale)
-        return full.reshape(B, self.pre)
+        return np.asarray(full.reshape(B, self.pre))
 
     def outer(self, below: NDArray[Any], above: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
         patches = self._patches(below).reshape(-1, prod(self.shape[:3]))
         products = patches.T @ above.reshape(len(patches), self.above[2])
-        return np.multiply(products.reshape(self.shape), below.dtype.type(self.scale), out=out)
+        return np.asarray(np.multiply(products.reshape(self.shape), below.dtype.type(self.scale), out=out))
 
     def _padded(self, rows: int, columns: int) -> tuple[int, int]:
         """Sides of the padded map, long enough for the last place of the kernel."""
@@ -150,11 +151,11 @@ class Conv(Coupling):
             cells = cells.reshape(len(cells), rows, pool, columns, pool, channels).sum(axis=(2, 4))
         padded = np.zeros((len(cells), *self._padded(rows, columns), channels), cells.dtype)
         padded[:, self.padding : self.padding + rows, self.padding : self.padding + columns] = cells
-        views = np.lib.stride_tricks.sliding_window_view(padded, (self.kernel, self.kernel), axis=(1, 2))
+        window = (self.kernel, self.kernel)
+        views: Any = sliding_window_view(padded, window, axis=(1, 2))  # type: ignore[call-overload]  # axes are several
         views = views[:, :: self.stride, :: self.stride][:, : self.above[0], : self.above[1]]
-        return views.transpose(0, 1, 2, 4, 5, 3).reshape(
-            len(cells), self.above[0] * self.above[1], prod(self.shape[:3])
-        )
+        places = (len(cells), self.above[0] * self.above[1], prod(self.shape[:3]))
+        return np.asarray(views.transpose(0, 1, 2, 4, 5, 3).reshape(places))
 
 
 def map_of(shape: Shape) -> tuple[int, int, int]:
