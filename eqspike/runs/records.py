@@ -8,7 +8,7 @@
     /parameters/weights/0 ...   [pre, post], between layer 0 and layer 1, at the end of the last epoch
     /parameters/biases/0 ...    [N], of layer 1
     /test/predicted, /test/labels    decisions on the test set after the last epoch
-    /position        where training goes on, see `learning.loop.Position`; /position/parameters, if they differ from the
+    /position        where training goes on, see `learning.position.Position`; /position/parameters, if they differ from the
                      above, the weights as they are now; /position/before, likewise, those at the epoch's beginning;
                      /position/state/... what learner, optimiser and average keep
 
@@ -23,41 +23,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..experiments import Experiment, validated
-from ..learning.health import Monitor
 from ..learning.loop import Epoch, Evaluation
 from ..learning.position import Position
-from ..model.couplings import Shape
 from ..model.parameters import Parameters
+from .arrays import put, read_parameters, renamed, write_parameters
+from .checkpoint import read_position, write_position
 from .sealed import read_hdf5, write_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-run", 3
 FILE_NAME = "run.h5"
 RUNNING, FINISHED = "running", "finished"
 _LIBRARIES = ("eqspike", "brian2", "numba", "numpy", "h5py")
-_UNITS = {
-    "train_error": "fraction of samples",
-    "test_error": "fraction of samples",
-    "seconds": "s",
-    "samples_per_second": "1/s",
-    "weight_change": "||dW||/||W||",
-    "rates": "spikes per dt_ref, or activity",
-    "spikes": "spikes per sample, [epoch, phase, layer]",
-    "synaptic_events": "events per sample, [epoch, phase]",
-    "zero_weight_events": "synaptic events through weights of zero per sample, [epoch, phase]",
-    "neuron_updates": "updates per sample, [epoch, phase]",
-    "weight_updates": "spike-driven updates of single weights per sample, [epoch, phase]",
-    "multiply_accumulates": "per sample, [epoch, phase]",
-    "network_energy": "network energy at the end of the phase, mean, [epoch, phase]",
-}
 
 
 def versions() -> dict[str, str]:
@@ -120,104 +103,19 @@ def _write(run: Run, file: h5py.File) -> None:
     file["layers"], file["phases"] = np.array(run.layers, "S"), np.array(run.phases, "S")
     epochs = file.create_group("epochs")
     for name in ("number", "train_error", "test_error", "seconds", "samples_per_second", "weight_change", "rates"):
-        _put(epochs, name, np.array([getattr(epoch, name) for epoch in run.epochs]))
+        put(epochs, name, np.array([getattr(epoch, name) for epoch in run.epochs]))
     for kind in ("train_counts", "test_counts"):
         group = epochs.create_group(kind)
         for name in getattr(run.epochs[0], kind) if run.epochs else ():
-            _put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
+            put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
     write_parameters(run.parameters, file.create_group("parameters"))
     if run.position is not None:
-        _write_position(run.position, run.parameters, file.create_group("position"))
+        write_position(run.position, run.parameters, file.create_group("position"))
     if run.evaluation is not None:
-        _put(file, "test/predicted", run.evaluation.predicted)
-        _put(file, "test/labels", run.evaluation.labels)
+        put(file, "test/predicted", run.evaluation.predicted)
+        put(file, "test/labels", run.evaluation.labels)
         for name, values in run.evaluation.counts.items():
-            _put(file, f"test/counts/{name}", values)
-
-
-def write_parameters(parameters: Parameters, group: h5py.Group) -> None:
-    """Weights and biases as `read_parameters` reads them."""
-    for kind, unit in (("weights", "threshold"), ("biases", "threshold per dt_ref")):
-        for n, values in enumerate(getattr(parameters, kind)):
-            _put(group, f"{kind}/{n}", values).attrs["unit"] = unit
-
-
-def _write_position(position: Position, parameters: Parameters, group: h5py.Group) -> None:
-    names = ("epoch", "done", "wrong", "seconds")
-    group.attrs.update({name: getattr(position, name) for name in names} | {"watched": position.monitor.batches})
-    group.attrs["timed"] = position.timed
-    for name, values in position.counts.items():
-        _put(group, f"counts/{name}", values)
-    _put(group, "activity", position.activity)
-    _put(group, "norms", position.monitor.norms)
-    _put(group, "watched", np.concatenate(position.monitor.activity))
-    for name, own in (("parameters", position.parameters), ("before", position.before)):
-        if not np.array_equal(own.vector, parameters.vector):
-            write_parameters(own, group.create_group(name))
-    for name, values in position.state().items():  # of persistent states hundreds of MB, most of it zeros and ones
-        options = (
-            {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
-        )
-        group.create_dataset(f"state/{name}", data=values, **options)
-
-
-def _read_position(
-    group: h5py.Group, parameters: Parameters, experiment: Experiment, image_shape: Shape, path: Path
-) -> Position:
-    now, before = (
-        read_parameters(group[name], experiment, image_shape, path) if name in group else parameters.copy()
-        for name in ("parameters", "before")
-    )
-    lengths = parameters.sizes[1:]
-    norms, watched = group["norms"][:], group["watched"][:]
-    monitor = Monitor(norms, np.split(watched, np.cumsum(lengths)[:-1]), int(group.attrs["watched"]))
-    timed = group.attrs.get("timed", (0, 0.0))
-    position = Position(
-        parameters=now,
-        before=before,
-        monitor=monitor,
-        counts=_renamed({name: item[()] for name, item in group["counts"].items()}) if "counts" in group else {},
-        activity=group["activity"][:],
-        seconds=float(group.attrs["seconds"]),
-        timed=(int(timed[0]), float(timed[1])),
-        kept=_read_state(group),
-        epoch=int(group.attrs["epoch"]),
-        done=int(group.attrs["done"]),
-        wrong=int(group.attrs["wrong"]),
-    )
-    if len(norms) != len(lengths) or len(watched) != sum(lengths) or len(position.activity) != len(parameters.sizes):
-        raise EqspikeError(f"{path}: its position is not one of its network")
-    if position.epoch < 1 or min(position.done, position.wrong) < 0:
-        raise EqspikeError(f"{path}: its position is not one in training")
-    return position
-
-
-def _read_state(group: h5py.Group) -> dict[str, NDArray[Any]]:
-    state: dict[str, NDArray[Any]] = {}
-
-    def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            state[name] = item[()]
-
-    if "state" in group:
-        group["state"].visititems(note)
-    if "persistent" in group:  # version 2
-        state["learner/persistent"] = group["persistent"][:]
-    return state
-
-
-def _renamed(counts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Counts under the names that they have now: version 2 said energy."""
-    return {{"energy": "network_energy"}.get(name, name): values for name, values in counts.items()}
-
-
-def _put(group: h5py.Group, name: str, values: Any) -> h5py.Dataset:
-    options = {"compression": "gzip", "fletcher32": True} if np.size(values) else {}
-    item = group.create_dataset(name, data=values, **options)
-    unit = _UNITS.get(name.rsplit("/", 1)[-1])
-    if unit:
-        item.attrs["unit"] = unit
-    return item
+            put(file, f"test/counts/{name}", values)
 
 
 def run_path(path: Path) -> Path:
@@ -235,41 +133,6 @@ def load(path: Path | str) -> Run:
         return read(file, path)
 
 
-def read_parameters(group: h5py.Group, experiment: Experiment, image_shape: Shape | None, path: Path) -> Parameters:
-    """Weights and biases of a group that has both. Raises EqspikeError as `assembled` does."""
-    arrays = {kind: [group[kind][str(n)][:] for n in range(len(group[kind]))] for kind in ("weights", "biases")}
-    return assembled(experiment, arrays["weights"], arrays["biases"], image_shape, path)
-
-
-def assembled(
-    experiment: Experiment,
-    weights: list[NDArray[Any]],
-    biases: list[NDArray[Any]],
-    image_shape: Shape | None,
-    path: Path,
-) -> Parameters:
-    """The parameters that these arrays are, above images of this shape (None: their pixels in a row).
-
-    Raises EqspikeError if they are not those of this experiment, or not numbers.
-    """
-    shapes = [matrix.shape for matrix in weights]
-    below = image_shape if image_shape is not None else shapes[0][:1]
-    layers = experiment.network.couplings(below, len(biases[-1]))
-    if shapes != [layer.shape for layer in layers] or [b.shape for b in biases] != [
-        (layer.biases,) for layer in layers
-    ]:
-        raise EqspikeError(f"{path}: weights of the shapes {shapes} do not make the network of its settings")
-    if any(values.dtype.kind not in "iuf" for values in (*weights, *biases)):
-        raise EqspikeError(f"{path}: weights or biases are not real numbers")
-    parameters = Parameters(layers, np.result_type(weights[0], np.float32))
-    with np.errstate(over="ignore"):
-        for own, given in zip((*parameters.weights, *parameters.biases), (*weights, *biases)):
-            own[:] = given
-    if not np.isfinite(parameters.vector).all():
-        raise EqspikeError(f"{path}: weights or biases hold values that are not numbers")
-    return parameters
-
-
 def read(file: h5py.File, path: Path) -> Run:
     """The run in an open file; `path` names it in an error."""
     experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
@@ -279,7 +142,7 @@ def read(file: h5py.File, path: Path) -> Run:
     epochs, test = file["epochs"], file.get("test")
     columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
     counts = {
-        kind: _renamed({name: item[:] for name, item in epochs[kind].items()})
+        kind: renamed({name: item[:] for name, item in epochs[kind].items()})
         for kind in ("train_counts", "test_counts")
     }
     history = [
@@ -299,7 +162,7 @@ def read(file: h5py.File, path: Path) -> Run:
     evaluation = None
     if test is not None:
         evaluation = Evaluation(
-            test["predicted"][:], test["labels"][:], _renamed({name: item[()] for name, item in test["counts"].items()})
+            test["predicted"][:], test["labels"][:], renamed({name: item[()] for name, item in test["counts"].items()})
         )
     dataset |= {"image_shape": image_shape} | {name: int(dataset[name]) for name in ("train", "test")}
     dataset.setdefault("location", "")
@@ -313,7 +176,7 @@ def read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
-        position=_read_position(file["position"], parameters, experiment, image_shape, path)
+        position=read_position(file["position"], parameters, experiment, image_shape, path)
         if "position" in file
         else None,
         started_from=str(file.attrs.get("started_from", "")),

@@ -16,9 +16,10 @@ from ...experiments import Experiment, validated
 from ...model.couplings import Shape
 from ...model.parameters import Parameters
 from ...reading import BROKEN, open_regular
+from ..arrays import read_parameters
 from ..records import FORMAT as RUN_FORMAT
 from ..records import FORMAT_VERSION as RUN_FORMAT_VERSION
-from ..records import Run, read_parameters, run_path
+from ..records import Run, run_path
 from ..records import read as read_run
 from ..sealed import read_hdf5
 

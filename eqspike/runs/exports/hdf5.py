@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 
 from ...settings import unit_of
-from ..records import write_parameters
+from ..arrays import write_parameters
 from ..sealed import write_hdf5 as write_sealed
 from . import FORMAT, FORMAT_VERSION, Weights
 from .words import model_in_words

@@ -16,7 +16,7 @@ from ...errors import EqspikeError
 from ...experiments import validated
 from ...files import write_whole
 from ...reading import MOST_BYTES
-from ..records import assembled
+from ..arrays import assembled
 from . import FORMAT, FORMAT_VERSION, Weights, image_shape
 
 
