@@ -235,8 +235,8 @@ class Fans:
     ) -> NDArray[np.int64]:
         """Events of each phase [P]: spikes [P, N_l] of each layer, by_layer [P, L + 1] in all, times the synapses of each neuron."""
         if self._same[id(fans)]:
-            return by_layer @ np.array([fan[0] for fan in fans])
-        return np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0)
+            return np.asarray(by_layer @ np.array([fan[0] for fan in fans]))
+        return np.asarray(np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0))
 
 
 def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:

@@ -102,7 +102,7 @@ class Patches(Way):
 
         crew.each(gather, range(crew.count))
         np.sum(partial, axis=0, out=change)  # one sample after the other, whatever the threads
-        change *= self.dtype.type(self.coupling.scale)
+        np.multiply(change, self.coupling.scale, out=change)
 
 
 def _geometry(

@@ -193,8 +193,7 @@ class FastEngine(Engine):
         """Gather dW of each coupling, and dB; in the same memory every time."""
         layout, couplings, change = self._layout, self.model.couplings, self._change
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
-            direct = n == 0 and isinstance(encoded, Direct)
-            source = self._direct_source(encoded, kept) if direct else spikes_below[n]
+            source = self._direct_source(encoded, kept) if n == 0 and isinstance(encoded, Direct) else spikes_below[n]
             way.gather(source, weights.reshape(-1), n == 0, self._crew)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
             own = kept.bias[:, first : first + coupling.post].sum(axis=0)
