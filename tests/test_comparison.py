@@ -45,7 +45,7 @@ def test_runs_of_one_name_are_told_apart(runs):
 
 def test_what_can_not_be_compared(runs):
     found = comparison.named(runs)
-    with pytest.raises(EqspikeError, match="loihi .* cannot do what rates, seed 0 does"):
+    with pytest.raises(EqspikeError, match=r"loihi .* cannot do what rates, seed 0 does"):
         comparison.figure(found, "loihi")
     with pytest.raises(EqspikeError, match="no table knows it"):
         comparison.figure(found, "abacus")

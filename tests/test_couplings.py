@@ -158,7 +158,7 @@ def test_a_kernel_larger_than_its_map_is_one_line():
     with pytest.raises(EqspikeError, match="a kernel of 9 does not fit a map of 8 x 8"):
         settings.network.couplings((8, 8), 10)
     settings = experiment(changes=['network.layers=[{kind="dense", neurons=5}, {kind="conv", channels=4, kernel=2}]'])
-    with pytest.raises(EqspikeError, match="needs a map below it .* not a row of 5"):
+    with pytest.raises(EqspikeError, match=r"needs a map below it .* not a row of 5"):
         settings.network.couplings((8, 8), 10)
 
 

@@ -10,12 +10,12 @@ from networks import make, network
 from scipy.integrate import solve_ivp
 
 from eqspike.data.batch import Batch
-from eqspike.model.parameters import Parameters
 from eqspike.engines.fast.neuron import Layer
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.model.neurons import neurons
 from eqspike.model.neurons.lif import lif
+from eqspike.model.parameters import Parameters
 from eqspike.model.text import evaluate
 from eqspike.testing import check_neuron, compare_engines, scenario
 

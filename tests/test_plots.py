@@ -6,13 +6,13 @@ import io
 
 import numpy as np
 import pytest
+from eqspike.training import Evaluation, Hooks, make_batch, train
 from matplotlib.figure import Figure
 
 from eqspike import plots, records
-from eqspike.experiments import experiment
 from eqspike.data import load
+from eqspike.experiments import experiment
 from eqspike.learners import build
-from eqspike.training import Evaluation, Hooks, make_batch, train
 
 KINDS = {
     "spiking": (),
