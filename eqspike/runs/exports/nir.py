@@ -1,0 +1,138 @@
+"""A spiking network as a graph of the Neuromorphic Intermediate Representation (Pedersen et al. 2024).
+
+Input, for each layer an Affine up, a CubaLIF and, above the first hidden layer, a Linear down (the Affine's matrix
+transposed), Output. NIR's neuron and its readers' step of length dt, in which a spike has the value 1:
+
+    tau_syn dI/dt = -I + w_in x        I' = (1 - dt/tau_syn) I + w_in dt/tau_syn x
+    tau_mem dv/dt = -v + r I           v' = (1 - dt/tau_mem) v + r dt/tau_mem I'
+
+Some readers refuse, ignore or assume what stands in w_in and r. All of them agree where both factors are one,
+w_in = tau_syn/dt and r = tau_mem/dt: a spike adds its weight to the current, the current itself to the membrane. The
+numbers then hold for one dt. The charge of a spike, w tau_syn/dt, is to be ours, W, and that of a constant input in a
+step is to be b dt/dt_ref: hence w = W dt/tau_syn and a bias of b dt/dt_ref dt/tau_syn.
+
+Readers run the nodes in the order of their names, in which HDF5 lists them, or in that of the edges from the input on,
+and take what comes last for the output. So both orders are those of a step: from the input up, and the way down from a
+layer before the way on. A way down that runs against it acts in the next step.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from ...errors import EqspikeError
+from ...files import write_whole
+from ...model.couplings.dense import Dense
+from ...model.encodings.poisson import PoissonSettings
+from ...model.neurons import neurons
+from . import Weights
+
+if TYPE_CHECKING:
+    import nir
+
+NIR_DT = 0.1  # ms; snnTorch reads graphs of this step and no other
+ENDLESS = 1e6  # ms, a membrane without leak, where no reader takes infinity
+
+
+def write_nir(weights: Weights, path: Path, feedforward: bool = False, dt: float = NIR_DT) -> None:
+    """Write `nir_graph`, whole or not at all, in the fields that every nir from 1.0.0 on reads.
+
+    Raises EqspikeError as `nir_graph` does, and if the file cannot be written.
+    """
+    graph = nir_graph(weights, feedforward, dt)
+    import nir
+
+    def write(part: str) -> None:
+        nir.write(part, graph)
+        with h5py.File(part, "r+") as file:
+            for node in file["node/nodes"].values():
+                node.pop("v_reset", None)  # nir 1.0.3 to 1.0.5 refuse it; later ones take 0 where there is none
+
+    write_whole(path, write)
+
+
+def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -> nir.NIRGraph:
+    """The network for readers that simulate in steps of `dt` (ms); `feedforward` leaves out the way down.
+
+    Raises EqspikeError for a network that NIR cannot express, a step too long for it, or without the package nir.
+    """
+    experiment: Any = weights.experiment
+    parameters = weights.parameters
+    check_expressible(weights, dt)
+    try:
+        import nir
+    except ImportError:
+        raise EqspikeError("an export to NIR needs its package: pip install 'eqspike[nir]'") from None
+    neuron, sizes = experiment.neuron, parameters.sizes
+    tau_mem, charge = min(neuron.tau_m, ENDLESS), dt / neuron.tau_syn
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type={"input": np.array([sizes[0]])})}
+    edges: list[tuple[str, str]] = []
+    below, digits = "input", len(str(len(sizes) - 1))  # as many as the last layer's number has
+    for layer, (matrix, bias) in enumerate(zip(parameters.weights, parameters.biases, strict=True), 1):
+        name, ones = f"layer_{layer:0{digits}}", np.ones(len(bias))
+        up, neurons, down = f"{name}_bottom_up", f"{name}_neurons", f"{name}_top_down"
+        nodes[up] = nir.Affine(
+            weight=matrix.T.astype(float) * charge, bias=bias.astype(float) * charge * dt / neuron.dt_ref
+        )
+        nodes[neurons] = nir.CubaLIF(
+            tau_syn=ones * neuron.tau_syn / 1000,  # NIR's time is in seconds
+            tau_mem=ones * tau_mem / 1000,
+            r=ones * tau_mem / dt,
+            v_leak=0 * ones,
+            v_threshold=ones,
+            w_in=ones * neuron.tau_syn / dt,
+        )
+        edges += [(below, up), (up, neurons)]
+        if layer > 1 and not feedforward:
+            nodes[down] = nir.Linear(weight=matrix.astype(float) * charge)
+            edges += [(neurons, down), (down, below)]
+        below = neurons
+    nodes["output"] = nir.Output(output_type={"output": np.array([sizes[-1]])})
+    edges.append((below, "output"))
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata(weights, feedforward, dt))
+
+
+def check_expressible(weights: Weights, dt: float) -> None:
+    """Raise EqspikeError unless CubaLIF, in steps of `dt` (ms), is the network's neuron and its couplings are matrices."""
+    experiment: Any = weights.experiment
+    if experiment.learner != "spiking":
+        raise EqspikeError(f"learner = {experiment.learner!r} has no spikes: NIR is for spiking networks")
+    neuron = experiment.neuron
+    if not neurons[neuron.model].plain:
+        raise EqspikeError(f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'")
+    if not isinstance(experiment.encoding, PoissonSettings):
+        raise EqspikeError(f"NIR cannot express the encoding {experiment.encoding.name!r}: only spikes that are drawn, 'poisson'")
+    for layer, coupling in enumerate(weights.parameters.couplings, 1):
+        if not isinstance(coupling, Dense):
+            raise EqspikeError(f"NIR cannot express layer {layer}: only dense layers are exported to it")
+    longest = min(neuron.tau_syn, neuron.tau_m, neuron.dt_ref / experiment.encoding.max_rate)
+    if dt > longest:
+        raise EqspikeError(f"a step of {dt} ms is too long for this network in NIR: give at most {longest:g} ms")
+
+
+def metadata(weights: Weights, feedforward: bool, dt: float) -> dict[str, str]:
+    """What a reader needs to know and NIR has no word for."""
+    experiment: Any = weights.experiment
+    neuron, phases = experiment.neuron, experiment.phases
+    tied = "X_bottom_up and X_top_down are one matrix and its transpose"
+    probability = experiment.encoding.max_rate * dt / neuron.dt_ref
+    return {
+        "dt": f"{dt} ms",
+        "scaling": "w_in = tau_syn/dt, r = tau_mem/dt: in a step the input is added to the current, the current to v",
+        "weights": f"{dt / neuron.tau_syn} times the original ones",
+        "biases": f"{dt / neuron.tau_syn * dt / neuron.dt_ref} times the original ones",
+        "initial_membrane": "uniform in [0, 1), drawn for each neuron and presentation; currents 0",
+        "reset": "subtractive: v - 1 on a spike",
+        "v_floor": f"{neuron.v_floor}: v goes no lower",
+        "tied_weights": "none: feed-forward only" if feedforward else tied,
+        "tau_mem": f"{neuron.tau_m} ms" + (f", written as {ENDLESS} ms" if neuron.tau_m > ENDLESS else ""),
+        "input": f"a spike of a white pixel in a step with probability {probability}",
+        "decision": f"most output spikes in the last {phases.readout} of {phases.free} ms",
+        "experiment": json.dumps(experiment.table()),
+        "provenance": json.dumps(weights.provenance),
+    }

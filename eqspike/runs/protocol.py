@@ -1,0 +1,191 @@
+"""Protocols: a TOML file that says what is varied: a grid, a list or random draws of settings, several seeds each."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from ..errors import EqspikeError
+from ..experiments import Experiment, changed, experiment
+from ..settings import Part, Text, as_toml, explain, read_toml
+from .records import Run
+
+MOST_POINTS = 10_000  # all are planned before the first one runs
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
+Value = Any  # of a setting, as TOML has it
+
+
+class Range(Part):
+    """Where a setting is drawn from."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high or (self.scale == "log" and self.low <= 0):
+            raise ValueError(f"low = {self.low} and high = {self.high} do not make a {self.scale} range")
+        return self
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One value."""
+        if self.scale == "log":
+            return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+        return float(rng.uniform(self.low, self.high))
+
+
+class Random(Part):
+    """Points that are drawn, the same for the same seed."""
+
+    points: Annotated[int, Field(ge=1, le=MOST_POINTS)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    settings: Annotated[dict[str, Range], Field(min_length=1)]
+
+
+class Drawing(Part):
+    """What is drawn against what."""
+
+    figure: Annotated[int, Field(ge=1)] | None = None  # of the report; `reproduce` puts all of a number side by side
+    x: str  # a setting, or "epoch"
+    y: str = "test_accuracy"  # see `MEASURES`
+    title: str = ""
+    x_label: str = ""
+
+
+class Quick(Part):
+    """What makes a look of a couple of minutes out of the protocol."""
+
+    settings: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    seeds: Seeds | None = None
+
+
+class Sweep(Part):
+    """A protocol: an experiment and what is varied. One of `grid`, `points` and `random`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    description: str = ""
+    model: str | None = None  # TOML file of the experiment, beside the protocol; None: the default experiment
+    settings: Annotated[tuple[str, ...], Field(strict=False)] = ()  # section.key=value, for every point
+    seeds: Seeds = (0,)
+    grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
+    points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
+    random: Random | None = None
+    drawings: Annotated[tuple[Drawing, ...], Field(strict=False)] = ()
+    quick: Quick = Quick()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Sweep:
+        if sum(kind is not None for kind in (self.grid, self.points, self.random)) != 1:
+            raise ValueError("give exactly one of [grid], [[points]] and [random]")
+        if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
+            raise ValueError(f"grid has {points:,} points, at most {MOST_POINTS:,} are planned")
+        for drawing in self.drawings:
+            if drawing.y not in MEASURES:
+                raise ValueError(f"drawings.y = {drawing.y!r} is not one of {', '.join(MEASURES)}")
+        return self
+
+    def values(self) -> list[dict[str, Value]]:
+        """The settings that make each point, in order."""
+        if self.points is not None:
+            return list(self.points)
+        if self.grid is not None:
+            return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
+        rng = np.random.default_rng(self.random.seed)
+        return [
+            {key: span.draw(rng) for key, span in self.random.settings.items()} for _ in range(self.random.points)
+        ]
+
+
+def _time(run: Run) -> float:
+    return float(np.mean([epoch.seconds for epoch in run.epochs]))
+
+
+MEASURES: dict[str, Callable[[Run], list[float]]] = {  # of each epoch
+    "test_accuracy": lambda run: [1 - epoch.test_error for epoch in run.epochs],
+    "test_error": lambda run: [epoch.test_error for epoch in run.epochs],
+    "train_error": lambda run: [epoch.train_error for epoch in run.epochs],
+    "seconds_per_epoch": lambda run: [_time(run)] * len(run.epochs),  # their mean: a single one is noisy
+    "network_energy": lambda run: [float(epoch.test_counts["network_energy"][0]) for epoch in run.epochs],
+}
+
+
+@dataclass
+class Point:
+    """One experiment of a sweep, and what became of it."""
+
+    values: dict[str, Value]
+    seed: int
+    table: dict[str, Any] | None  # all settings; None if they make no experiment
+    run: Run | None = None
+    failure: str = ""
+
+    @property
+    def directory(self) -> str:
+        """Name of its directory in the sweep's, a digest of all its settings."""
+        return hashlib.sha256(json.dumps(self.table, sort_keys=True).encode()).hexdigest()[:16]
+
+    def measure(self, name: str) -> list[float]:
+        """A measure of each epoch; none if the point failed."""
+        return MEASURES[name](self.run) if self.run is not None else []
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read a protocol. Raises EqspikeError for a file that is none."""
+    try:
+        found = Sweep.model_validate(read_toml(path, "this protocol"))
+    except ValidationError as error:
+        raise EqspikeError(f"{path}: {explain(error)}") from None
+    if found.model is not None:
+        found = found.model_copy(update={"model": str(path.parent / found.model)})
+    return found
+
+
+def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
+    """All points of a sweep. One whose settings are impossible has failed before it began."""
+    settings, seeds = [*sweep.settings], sweep.seeds
+    if quick:
+        settings += sweep.quick.settings
+        seeds = sweep.quick.seeds or seeds
+    experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
+    points = []
+    for values in sweep.values():
+        changes = [f"{key}={as_toml(value)}" for key, value in values.items()]
+        for seed in seeds:
+            try:
+                table = _one_thread(experiment(sweep.model, [*settings, *changes, f"seed={seed}"])).table()
+                points.append(Point(values, seed, table))
+            except EqspikeError as error:
+                points.append(Point(values, seed, None, failure=str(error)))
+    return points
+
+
+def _one_thread(settings: Experiment) -> Experiment:
+    return changed(settings, engine={"threads": 1})
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one point over all seeds."""
+
+    values: dict[str, Value]
+    points: list[Point]
+
+    def last(self, measure: str) -> list[float]:
+        """A measure after the last epoch, of each seed that finished."""
+        return [found[-1] for point in self.points if (found := point.measure(measure))]
+
+
+def rows(points: list[Point]) -> list[Row]:
+    """Points grouped by their values, in order."""
+    groups = itertools.groupby(points, lambda point: point.values)
+    return [Row(values, list(group)) for values, group in groups]

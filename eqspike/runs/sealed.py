@@ -1,0 +1,101 @@
+"""HDF5 files that carry their own checksum: what was cut or changed is told before HDF5's own code sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+
+from ..errors import EqspikeError
+from ..files import write_bytes
+from ..reading import BROKEN, RATIO
+
+SEAL = b"eqspike sha256 "
+BLOCK = 512  # bytes before the HDF5 content, HDF5's "user block"; its readers skip it
+DEPTH, OBJECTS = 6, 10_000  # of groups in each other, of all; ours have 4 and some dozens
+
+
+def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
+    """Write an HDF5 file, whole and sealed: its first 512 bytes hold the SHA-256 of all others.
+
+    It is made in memory first: HDF5's own code crashes when a disk is full.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w", userblock_size=BLOCK) as file:
+        fill(file)
+    seal(content)
+    write_bytes(path, content.getbuffer())
+
+
+def seal(raw: BinaryIO) -> None:
+    """Note the SHA-256 of an open HDF5 file in its user block."""
+    digest = _digest(raw)
+    raw.seek(0)
+    raw.write(SEAL + digest.encode() + b"\n")
+
+
+def _digest(raw: BinaryIO) -> str:
+    raw.seek(BLOCK)
+    digest = hashlib.sha256()
+    while part := raw.read(2**20):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+@contextmanager
+def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.File]:
+    """Open a file of `write_hdf5`; `formats` are the names it may have, with the newest version that is known.
+
+    Nothing is believed of it: its seal is checked before HDF5's own code sees it, and before any data is read there
+    must be no links, no types but plain numbers and text, and no more data than the file can hold. Raises
+    EqspikeError, also for what goes wrong in the `with` block because the content is not what it should be.
+    """
+    try:
+        with open(path, "rb") as raw:
+            seal = raw.read(BLOCK)
+            if not seal.startswith(SEAL):
+                raise EqspikeError(f"{path}: this is not a {what}" + _hint(seal))
+            if seal[len(SEAL) : len(SEAL) + 64].decode("ascii", "replace") != _digest(raw):
+                raise EqspikeError(f"{path}: damaged or changed since it was written: its SHA-256 is not the one it carries")
+        with h5py.File(path, "r") as file:
+            name, version = file.attrs.get("format"), file.attrs.get("format_version")
+            if name not in formats:
+                raise EqspikeError(f"{path}: this HDF5 file is not a {what}")
+            if int(version) > formats[name]:
+                raise EqspikeError(f"{path}: written by a newer eqspike (format {version}, known up to {formats[name]})")
+            _check(file, path)
+            yield file
+    except EqspikeError:
+        raise
+    except IsADirectoryError:
+        raise EqspikeError(f"{path}: this is a directory, not a {what}") from None
+    except BROKEN as error:
+        raise EqspikeError(f"{path}: this is not a readable {what}: {str(error)[:200] or type(error).__name__}") from error
+
+
+def _hint(seal: bytes) -> str:
+    return ", or one of another version of eqspike" if seal.startswith(b"\x89HDF") else ""
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    most, waiting, seen = RATIO * path.stat().st_size, [(file, 0)], 0
+    while waiting:
+        group, depth = waiting.pop()
+        for name in group:
+            seen += 1
+            if depth > DEPTH or seen > OBJECTS:
+                raise EqspikeError(f"{path}: holds groups without end")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise EqspikeError(f"{path}: {name[:50]!r} in it points elsewhere; this is not read")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append((item, depth + 1))
+            elif not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "iufS":
+                raise EqspikeError(f"{path}: {name[:50]!r} in it holds no plain numbers")
+            elif item.size * item.dtype.itemsize > most:
+                raise EqspikeError(f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold")
