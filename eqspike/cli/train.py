@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ import click
 from rich.console import Console
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ..resources import resolve
 from ._terminal import (
     clean,
@@ -76,16 +76,17 @@ def train(model: str | None, resume: Path | None, out: Path | None, start: Path 
     screen = screen_for(as_json, quiet)
     dataset = load_data(settings, given["data_dir"], screen)
     with ExitStack() as closing:
-        options = {"start": start, "resume": resume is not None, "every": every, "stop": closing.enter_context(_signals())}
+        options: dict[str, Any] = {"start": start, "resume": resume is not None, "every": every, "stop": closing.enter_context(_signals())}
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
 
-            options["observe"] = closing.enter_context(TensorBoard(given["tensorboard"]))
+            board = TensorBoard(given["tensorboard"], lambda message: screen.print(f"[yellow]warning:[/] {clean(message)}"))
+            options["observe"] = closing.enter_context(board)
         path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
         run = _train(settings, dataset, path, screen, **options)
     _print_result(run, path, screen)
     if as_json:
-        print(json.dumps(_result(run, path)))
+        print(to_json(_result(run, path)))
 
 
 def _settings(model: str | None, resume: Path | None, out: Path | None, start: Path | None, given: dict[str, Any]) -> Experiment:
