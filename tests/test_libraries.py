@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from eqspike import experiment
 
 ROOT = Path(__file__).parents[1]
 RUN = ("train", "--epochs", "1", "--limit-train", "40", "--limit-test", "20", "--out", "run")
@@ -106,3 +109,13 @@ def test_a_script_says_what_is_wrong_in_one_line(tmp_path):
         process = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert process.returncode == 2 and process.stderr.count("\n") == 1, process.stderr
         assert process.stderr.startswith(f"{arguments[0]}: ")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
+def test_text_is_read_alike_whatever_wrote_it(tmp_path, encoding, end):
+    lines = ['description = "Größe, β"', "seed = 7", "[training]", "epochs = 2", ""]
+    mark = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}.get(encoding, b"")
+    (tmp_path / "model.toml").write_bytes(mark + end.join(lines).encode(encoding))
+    read = experiment(tmp_path / "model.toml")
+    assert (read.description, read.seed, read.training.epochs) == ("Größe, β", 7, 2)
