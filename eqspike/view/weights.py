@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]  # [rows, columns, 3]: red, green, blue
 FIELDS = 64  # receptive fields in a picture
 LONGEST = 640
 INHIBITS, ZERO, EXCITES = (np.array(colour, float) for colour in ((33, 102, 172), (247, 247, 247), (178, 24, 43)))
-GAP = 215  # grey between two fields
+GAP, COLOUR_GAP = 150, 255  # grey between two fields; between those whose zero is grey itself
 
 
 def image_shape(run: Run) -> tuple[int, int, int]:
@@ -67,7 +67,7 @@ def picture_of_weights(run: Run) -> Picture | None:
     fields = _reduced(fields, max(-(-count // columns) * height, columns * _breadth(width, colours)))
     values = np.clip(fields / (np.quantile(np.abs(fields), 0.999) or 1.0), -1, 1)
     if colours == 3:
-        return _side_by_side((127.5 * (1 + values)).astype(np.uint8), columns)
+        return _side_by_side((127.5 * (1 + values)).astype(np.uint8), columns, COLOUR_GAP)
     values = _in_a_row(values)[..., None]
     return _side_by_side(
         (ZERO + np.abs(values) * (np.where(values > 0, EXCITES, INHIBITS) - ZERO)).astype(np.uint8), columns
@@ -122,11 +122,11 @@ def _reduced(images: NDArray[Any], longer: int, longest: int = LONGEST) -> NDArr
     return images
 
 
-def _side_by_side(pictures: Picture, columns: int) -> Picture:
+def _side_by_side(pictures: Picture, columns: int, gap: int = GAP) -> Picture:
     """Pictures [F, height, width, 3] in rows of so many."""
     count, height, width = pictures.shape[:3]
     rows = -(-count // columns)
-    whole = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), GAP, np.uint8)
+    whole = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), gap, np.uint8)
     for n, picture in enumerate(pictures):
         row, column = divmod(n, columns)
         whole[row * (height + 1) :, column * (width + 1) :][:height, :width] = picture
