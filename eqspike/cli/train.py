@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ import click
 from rich.console import Console
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ..resources import resolve
 from ._terminal import (
     clean,
@@ -97,12 +97,15 @@ def train(
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
 
-            options["observe"] = closing.enter_context(TensorBoard(given["tensorboard"]))
+            board = TensorBoard(
+                given["tensorboard"], lambda message: screen.print(f"[yellow]warning:[/] {clean(message)}")
+            )
+            options["observe"] = closing.enter_context(board)
         path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
         run = _train(settings, dataset, path, screen, **options)
     _print_result(run, path, screen)
     if as_json:
-        print(json.dumps(_result(run, path)))
+        print(to_json(_result(run, path)))
 
 
 def _settings(
