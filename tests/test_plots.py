@@ -11,8 +11,10 @@ from outsiders import EXHALE, INHALE, trained
 
 from eqspike import EqspikeError, Evaluation, data, experiment
 from eqspike.learning.loop import make_batch
+from eqspike.runs.protocol import Point, Row
 from eqspike.view.figures import confusion, figures, learning_curves
 from eqspike.view.presentation import output_rates, phase_bands, population_rates, spike_raster
+from eqspike.view.sweeps import Tradeoff, sweep, tradeoff
 
 SAMPLE = 4
 KINDS = {
@@ -64,6 +66,39 @@ def test_phases_of_a_learner_that_has_no_times_are_drawn_in_steps_and_by_their_n
     assert [text.get_text() for text in axes.texts] == [INHALE, r"exhale_it\$ <b> [31m"]
     bands = {patch.get_facecolor() for patch in axes.patches}
     assert len(axes.patches) == len(bands) == 2 and EXHALE not in str(axes.texts)
+
+
+def rows(presented, *values: dict) -> list[Row]:
+    """Rows of a sweep whose runs are all the same one."""
+    run = presented[0]
+    return [Row(value, [Point(value, 0, run.experiment.table(), run)]) for value in values]
+
+
+def test_a_sweep_is_drawn_against_a_setting_that_only_some_points_vary(presented, axes):
+    sweep(rows(presented, {"plasticity.beta": 0.5}, {"seed": 2}), "plasticity.beta", "test_error", axes)
+    (line,) = (container.lines[0] for container in axes.containers)
+    np.testing.assert_array_equal(line.get_xdata(), [0.5, 1.0])
+
+
+@pytest.mark.parametrize(("x", "y"), [("plasticity.gamma", "test_error"), ("epoch", "network_energy")])
+def test_a_sweep_says_what_its_runs_do_not_have(presented, axes, x, y):
+    with pytest.raises(EqspikeError, match=f"cannot draw {y} against {x}: the runs of this sweep have no"):
+        sweep(rows(presented, {"seed": 1}), x, y, axes)
+
+
+def test_text_of_a_protocol_is_drawn_as_it_stands(presented, axes):
+    points = [{"data.name": name, "seed": 1} for name in ("$a_$", r"$\beta$")]
+    sweep(rows(presented, *points), "seed", "test_error", axes)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [r"name = \$a_\$", r"name = $\beta$"]
+
+
+def test_accuracy_against_energy(axes):
+    points = [Tradeoff("short", 2e-8, 0.8), Tradeoff("long", 1e-7, 0.9)]
+    assert tradeoff({"free phase": points, "none": []}, "energy (J)", axes) is axes
+    np.testing.assert_array_equal(axes.get_lines()[0].get_xydata(), [[2e-8, 0.8], [1e-7, 0.9]])
+    axes.figure.draw_without_rendering()
+    ticks = {text.get_text() for text in axes.get_xticklabels()}
+    assert {"20 nJ", "50 nJ", "100 nJ"} <= ticks and [text.get_text() for text in axes.texts] == ["short", "long"]
 
 
 def test_learning_curves(presented, axes):

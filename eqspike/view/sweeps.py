@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from ..errors import EqspikeError
+from ..settings import flat
 from .drawing import lettering, new_figure
 
 if TYPE_CHECKING:
@@ -30,29 +32,47 @@ def sweeps(drawings: Sequence[tuple[Sweep, Drawing, Sequence[Row]]]) -> Figure:
 def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
     """Mean and standard deviation over seeds of a measure, against a setting or against epochs.
 
-    Each further setting that varies makes a line of its own.
+    Each further setting that varies makes a line of its own. Raises EqspikeError for a setting that the experiments do
+    not have, and for a measure that their learner does not take.
     """
-    if x == "epoch":
-        for row in rows:
-            curves = [curve for point in row.points if (curve := point.measure(y))]
-            if curves:
-                _with_deviations(range(1, len(curves[0]) + 1), list(zip(*curves)), _words(row.values), axes)
-    else:
-        lines: dict[str, list[Row]] = {}
-        one_line = len({str(row.values[x]) for row in rows}) == len(rows)  # what else varies goes along with x
-        for row in rows:
-            if row.last(y):
-                others = {} if one_line else {k: v for k, v in row.values.items() if k != x}
-                lines.setdefault(_words(others), []).append(row)
-        for label, line in lines.items():
-            _with_deviations([row.values[x] for row in line], [row.last(y) for row in line], label, axes)
-        if not all(isinstance(row.values[x], (int, float)) for row in rows):
-            axes.tick_params(axis="x", rotation=30)
+    try:
+        finished = [row for row in rows if row.last(y)]
+        if x == "epoch":
+            _over_epochs(finished, y, axes)
+        else:
+            _against(finished, x, y, axes)
+    except KeyError as error:
+        raise EqspikeError(f"cannot draw {y} against {x}: the runs of this sweep have no {error.args[0]}") from None
     axes.set(xlabel=lettering(x), ylabel=y.replace("_", " "))
     axes.grid(alpha=0.3)
     if any(str(container.get_label())[:1] != "_" for container in axes.containers):
         axes.legend(frameon=False)
     return axes
+
+
+def _over_epochs(rows: Sequence[Row], y: str, axes: Axes) -> None:
+    for row in rows:
+        curves = [curve for point in row.points if (curve := point.measure(y))]
+        _with_deviations(range(1, len(curves[0]) + 1), list(zip(*curves)), _words(row.values), axes)
+
+
+def _against(rows: Sequence[Row], x: str, y: str, axes: Axes) -> None:
+    lines: dict[str, list[tuple[Any, list[float]]]] = {}
+    values = [_value(row, x) for row in rows]
+    one_line = len(set(map(str, values))) == len(rows)  # what else varies goes along with x
+    for row, value in zip(rows, values):
+        others = {} if one_line else {key: other for key, other in row.values.items() if key != x}
+        lines.setdefault(_words(others), []).append((value, row.last(y)))
+    for label, line in lines.items():
+        _with_deviations([value for value, _ in line], [measured for _, measured in line], label, axes)
+    if not all(isinstance(value, (int, float)) for value in values):
+        axes.tick_params(axis="x", rotation=30)
+
+
+def _value(row: Row, setting: str) -> Any:
+    """What a setting is in the runs of a row, whether the protocol varies it there or not."""
+    table = next(point.table for point in row.points if point.table is not None)
+    return row.values[setting] if setting in row.values else flat(table)[setting]
 
 
 @dataclass(frozen=True)
