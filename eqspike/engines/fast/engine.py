@@ -82,7 +82,7 @@ class FastEngine(Engine):
         for first, coupling, values in zip(layout.offset, couplings, parameters.biases):
             bias[:, first : first + coupling.post] = values[coupling.bias_of]
         if isinstance(encoded, Direct):
-            received = couplings[0].forward(encoded.rates, parameters.weights[0]) * couplings[0].scale
+            received = couplings[0].forward(encoded.rates, parameters.weights[0])
             bias[:, : couplings[0].post] += received.astype(self._dtype)
         targets = np.zeros((len(batch), layout.sizes[-1]), self._dtype)
         targets[np.arange(len(batch)), batch.labels] = self.model.target_rate
