@@ -24,7 +24,7 @@ def rasters(settings, batch: Batch, steps: int) -> np.ndarray:
     return raster(model_of(settings, ()).encoding.encode(batch.images, steps), batch, settings.seed, steps)
 
 
-@pytest.mark.parametrize("name", encodings)
+@pytest.mark.parametrize("name", encodings.names())
 def test_every_encoding_passes_its_check(name):
     check_encoding(name)
 

@@ -153,7 +153,7 @@ def test_another_leaf_leaves_behind_what_only_the_old_one_knew():
         ("engine.name=brian", "engine.name: unknown engine 'brian': did you mean 'brian2'?"),
         (
             "learner=hopfeld",
-            "unknown learner 'hopfeld': did you mean 'hopfield'? There are backprop, hopfield, spiking",
+            "unknown learner 'hopfeld': did you mean 'hopfield'? There are backprop, hopfield",
         ),
         ("neuron.model=3", "neuron.model: the name of a neuron is text, got 3"),
         ("neuron.model=[]", "neuron.model: the name of a neuron is text, got []"),

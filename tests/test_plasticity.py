@@ -126,7 +126,7 @@ def test_random_sign_of_beta():
     assert learner.model.rule.divisor(learner.model.training(-1)) == -1.0
 
 
-@pytest.mark.parametrize("name", rules)
+@pytest.mark.parametrize("name", rules.names())
 def test_every_rule_passes_its_check(name):
     check_rule(name)
 

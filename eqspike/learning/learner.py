@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment
-from ..model.hardware import Hardware, HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from .work import Work
@@ -49,7 +49,7 @@ class Learner(ABC):
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
-        self.hardware: Hardware = hardware["ideal"](HardwareSettings(), parameters, 0)
+        self.hardware = Hardware(HardwareSettings(), parameters, 0)
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:

@@ -103,8 +103,8 @@ class FastEngine(Engine):
     def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
         """Tell the layers where the weights are; the arrays that are there."""
         arrays: list[NDArray[Any]] = []
-        for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
-            above, below = way.prepare(weights, input_=n == 0)
+        for n, (way, up, down) in enumerate(zip(self._layout.ways, parameters.weights, parameters.down, strict=True)):
+            above, below = way.prepare(up, down, input_=n == 0)
             self._layers.up[n, 1], self._layers.down[n, 1] = above.ctypes.data, below.ctypes.data
             arrays += [above, below]
         return arrays
