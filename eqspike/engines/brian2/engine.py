@@ -49,7 +49,7 @@ class Brian2Engine(Engine):
     ) -> Presentation:
         """As `Engine.present` says."""
         steps = max(p.raster_until for p in phases)
-        encoded = self.model.encoding.encode(batch.images, steps)
+        encoded = self.model.encode(batch.images, steps)
         direct = isinstance(encoded, Direct)
         with preferences(self.settings.codegen):
             self._build(len(batch), direct)

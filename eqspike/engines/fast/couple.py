@@ -15,18 +15,13 @@ from ...model.couplings import Coupling
 from ...model.couplings.dense import Dense
 from ...threads import Crew
 from .deliver import address, list_geometry, listed, rows
-from .draw import GROUP
+from .draw import padded
 from .drive import PATTERNS, TILE, drive_dense
 from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
 
 BLOCKS = 2  # of rows of dW, so that there are tiles enough to share out
-
-
-def padded(number: int, multiple: int = GROUP) -> int:
-    """The next multiple."""
-    return -(-number // multiple) * multiple
 
 
 class Way(ABC):

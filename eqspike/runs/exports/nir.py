@@ -96,7 +96,7 @@ def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -
             tau_mem=ones * tau_mem / 1000,
             r=ones * tau_mem / dt,
             v_leak=0 * ones,
-            v_threshold=ones,
+            v_threshold=ones * neuron.v_threshold,
             w_in=ones * neuron.tau_syn / dt,
         )
         edges.append((up, neurons))
@@ -178,7 +178,7 @@ def metadata(weights: Weights, feedforward: bool, dt: float) -> dict[str, str]:
         "weights": f"{dt / neuron.tau_syn} times the original ones",
         "biases": f"{dt / neuron.tau_syn * dt / neuron.dt_ref} times the original ones",
         "initial_membrane": "uniform in [0, 1), drawn for each neuron and presentation; currents 0",
-        "reset": "subtractive: v - 1 on a spike",
+        "reset": f"subtractive: v - {neuron.v_threshold} on a spike",
         "v_floor": f"{neuron.v_floor}: v goes no lower",
         "tied_weights": "none: feed-forward only" if feedforward else tied,
         "tau_mem": f"{neuron.tau_m} ms" + (f", written as {ENDLESS} ms" if neuron.tau_m > ENDLESS else ""),
