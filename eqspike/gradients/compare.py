@@ -151,7 +151,7 @@ def _dots(a: Parameters, b: Parameters) -> NDArray[np.float64]:
 
 def _root(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     """The square root; not a number for what is not positive."""
-    return np.sqrt(np.where(squares > 0, squares, np.nan))
+    return np.asarray(np.sqrt(np.where(squares > 0, squares, np.nan)))
 
 
 def _cosine(dots: NDArray[np.float64], lengths: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,8 +11,9 @@ from .nudges import nudges
 from .schedule import sources
 from .spiking import Model
 
-SETTLED = 5  # time constants after which a trace counts as settled: 0.7 % is missing
+SETTLED = 7  # time constants after which a trace counts as settled; 5 leave 0.7 %, too much once errors are small
 STRONGEST = 1.0  # pull of a nudge on an output's own trace at which its fixed point is gone
+MILD = 0.25  # pull that amplifies an error by a third, 1/(1 - pull)
 
 
 def warnings_for(model: Model) -> list[str]:
@@ -55,5 +56,5 @@ def _unstable(model: Model) -> str:
         return ""
     return (
         f"plasticity.nudge = {nudges.name_of(model.nudge)!r} at beta = {worst:g} drives an output by {pull:g} times its own rate, so"
-        f" it has no fixed point: plasticity.beta = {abs(worst) / pull / 2:g} or plasticity.nudge = 'held' would do"
+        f" it has no fixed point: plasticity.beta = {abs(worst) / pull * MILD:g} or plasticity.nudge = 'held' would do"
     )
