@@ -4,8 +4,7 @@
     /                attributes: format, format_version, experiment (JSON), status, created, versions (JSON)
     /dataset         attributes: name, checksum, train, test, image_shape, location
     /layers          names of layers; /phases names of phases (the axes of counts); ASCII
-    /epochs/...      one row per epoch; attribute `unit` on each
-    /epochs/measured/...   what was measured after epochs on request, NaN where it was not (`train --watch-gradient`)
+    /epochs/...      one row per epoch; attribute `unit` on each; /epochs/measured/... on request, see `runs.measured`
     /parameters/weights/0 ...   [pre, post], between layer 0 and layer 1, at the end of the last epoch
     /parameters/biases/0 ...    [N], of layer 1
     /test/predicted, /test/labels    decisions on the test set after the last epoch
@@ -20,7 +19,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,6 +35,7 @@ from ..experiments import Experiment, validated
 from ..learning.health import Monitor
 from ..learning.loop import Epoch, Evaluation, Position
 from ..model.parameters import Parameters
+from . import measured
 from .sealed import read_hdf5, write_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-run", 3
@@ -56,9 +55,6 @@ _UNITS = {
     "neuron_updates": "updates per sample, [epoch, phase]",
     "weight_updates": "spike-driven updates of single weights per sample, [epoch, phase]",
     "multiply_accumulates": "per sample, [epoch, phase]",
-    "gradient_cosine": "cosine of the mean estimate with the settled gradient, [epoch, weight matrix]",
-    "gradient_expected_cosine": "the same batch by batch, mean over presentations, [epoch, weight matrix]",
-    "gradient_batch_cosine": "cosine of the estimate of one batch with its settled gradient, mean, [epoch, weight matrix]",
     "network_energy": "network energy at the end of the phase, mean, [epoch, phase]",
 }
 
@@ -128,7 +124,7 @@ def _write(run: Run, file: h5py.File) -> None:
         group = epochs.create_group(kind)
         for name in getattr(run.epochs[0], kind) if run.epochs else ():
             _put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
-    _write_measured(run.epochs, epochs)
+    measured.write(run.epochs, epochs)
     write_parameters(run.parameters, file.create_group("parameters"))
     if run.position is not None:
         _write_position(run.position, run.parameters, file.create_group("position"))
@@ -137,13 +133,6 @@ def _write(run: Run, file: h5py.File) -> None:
         _put(file, "test/labels", run.evaluation.labels)
         for name, values in run.evaluation.counts.items():
             _put(file, f"test/counts/{name}", values)
-
-
-def _write_measured(history: Sequence[Epoch], epochs: h5py.Group) -> None:
-    """A row per epoch; NaN for an epoch after which nothing was measured."""
-    known = {name: np.full_like(values, np.nan) for epoch in history for name, values in epoch.measured.items()}
-    for name, missing in known.items():
-        _put(epochs, f"measured/{name}", np.array([epoch.measured.get(name, missing) for epoch in history]))
 
 
 def write_parameters(parameters: Parameters, group: h5py.Group) -> None:
@@ -276,7 +265,6 @@ def read(file: h5py.File, path: Path) -> Run:
     epochs, test = file["epochs"], file.get("test")
     columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
     counts = {kind: _renamed({name: item[:] for name, item in epochs[kind].items()}) for kind in ("train_counts", "test_counts")}
-    measured = {name: item[:] for name, item in epochs["measured"].items()} if "measured" in epochs else {}
     history = [
         Epoch(
             number=int(columns["number"][n]),
@@ -284,7 +272,7 @@ def read(file: h5py.File, path: Path) -> Run:
             rates=[float(rate) for rate in columns["rates"][n]],
             **{name: float(columns[name][n]) for name in ("train_error", "test_error", "seconds", "samples_per_second")},
             **{kind: {name: values[n] for name, values in counts[kind].items()} for kind in counts},
-            measured={name: values[n] for name, values in measured.items() if not np.isnan(values[n]).all()},
+            measured=measured.read(epochs, n),
         )
         for n in range(len(columns["number"]))
     ]
