@@ -79,15 +79,17 @@ def test_bias_shows_in_every_cosine_and_noise_in_that_of_a_batch_alone():
 
 
 def test_the_noise_that_is_left_in_a_mean_is_taken_out_of_it():
-    """With noise about as strong as the gradient, the mean of 3 presentations has a cosine of some 0.85 as it stands."""
-    repeated = [compare(noisy(noise=0.4), random_images(n), presentations=3, batch_size=n)[1] for n in range(10, 40)]
-    assert np.mean([matrix.batch_cosine for matrix in repeated]) < 0.8
+    """With noise about as strong as the gradient, the mean of 3 presentations has a cosine of some 0.87 as it stands."""
+    repeated = [compare(noisy(noise=0.3), random_images(), n, presentations=3)[1] for n in range(40, 60)]
+    assert np.mean([matrix.batch_cosine for matrix in repeated]) < 0.82
     for name in ("cosine", "expected_cosine"):
-        assert np.median([getattr(matrix, name) for matrix in repeated]) == pytest.approx(1, abs=0.05)
+        assert np.median([getattr(matrix, name) for matrix in repeated]) == pytest.approx(1, abs=0.03)
 
 
 def test_what_is_lost_in_the_noise_or_has_no_gradient_is_not_a_number():
-    assert np.isnan(values(compare(noisy(), random_images(1), presentations=1), "cosine")).sum() == 0
+    assert np.isfinite(values(compare(noisy(), random_images(1), presentations=1), "cosine")).all()
+    lost = compare(noisy(noise=10.0), random_images(), presentations=2)
+    assert np.isnan(values(lost, "cosine")).all() and np.isfinite(values(lost, "batch_cosine")).all()
     silent = noisy()
     silent.parameters.vector[:] = -1
     for name in ("cosine", "length", "expected_cosine", "batch_cosine", "batch_length"):
@@ -133,6 +135,16 @@ def test_a_free_continuation_points_along_the_gradient_of_the_spiking_network():
     assert cosine(estimate, expected) > 0.99
     length = np.linalg.norm(estimate) / np.linalg.norm(expected) / rate_network(learner).scale
     assert length == pytest.approx(1, abs=0.25)
+
+
+def test_a_free_continuation_takes_the_drift_off_the_acceleration_of_traces():
+    """A correct implementation reached 0.99 for the difference; the drift alone leaves 0.5 in the first matrix."""
+    common = ["network.output_bias=0.2", "plasticity.beta=0.25", "phases.free=140.0", "phases.nudged=30.0"]
+    cosines = {}
+    for estimator in ("continued-acceleration", "acceleration"):
+        learner = build(experiment(changes=[*common, f"plasticity.estimator={estimator}"]), DIGITS)
+        cosines[estimator] = values(compare(learner, DIGITS.train, 100, 6), "cosine")
+    assert cosines["continued-acceleration"].min() > 0.95 and cosines["acceleration"].min() < 0.8
 
 
 def test_continued_bears_a_short_free_phase_and_one_sided_does_not():

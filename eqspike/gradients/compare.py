@@ -39,7 +39,7 @@ SAMPLES, PRESENTATIONS = 500, 8
 class Matrix:
     """One weight matrix. Lengths are |estimate| / |gradient|, 1 where the estimate has its expected scale.
 
-    Not a number where there is no gradient, or where the mean is lost in the noise.
+    Not a number where there is no gradient, or where a mean is lost in the noise that is left in it.
     """
 
     name: str  # of the layers that it joins
@@ -130,7 +130,9 @@ class _Tally:
     def matrices(self, scale: float, layers: Sequence[str]) -> list[Matrix]:
         """The comparison; `scale`: see `RateNetwork`."""
         expected, noise, exact, dots, cosines, ratios = (np.array(column) for column in zip(*self.rows, strict=True))
-        size = _root(_dots(self.mean, self.mean) - noise.sum(axis=0)), _root(_dots(self.gradient, self.gradient))
+        left = noise.sum(axis=0)
+        square = _dots(self.mean, self.mean) - left
+        size = _root(np.where(square > left, square, 0)), _root(_dots(self.gradient, self.gradient))
         joint = _root(expected.sum(axis=0)) * _root(exact.sum(axis=0))
         values = (
             _cosine(_dots(self.mean, self.gradient), size[0] * size[1]),
