@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -193,3 +194,11 @@ def test_measurements_of_another_shape_are_refused(unwatched):
     epochs = [replace(epoch, measured={"gradient_cosine": np.zeros(n + 1)}) for n, epoch in enumerate(alone.epochs)]
     with pytest.raises((EqspikeError, ValueError)):
         records.save(replace(alone, epochs=epochs), directory / "ragged.h5")
+
+
+def test_the_page_runs_as_it_stands(capsys):
+    text = (Path(__file__).parents[1] / "docs/gradient.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(code, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("input - hidden 1: 0.") and "[(64, 100), (100, 10)]" in lines[2]
