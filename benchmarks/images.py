@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eqspike.learner import Batch
+from eqspike import Batch
 
 
 def images_like_mnist(batch: int, rng: np.random.Generator) -> Batch:

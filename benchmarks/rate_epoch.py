@@ -21,9 +21,9 @@ from collections.abc import Callable
 import numpy as np
 from images import images_like_mnist
 
-from eqspike.learner import Batch, Parameters
-from eqspike.rate import Hopfield
-from eqspike.training import descend
+from eqspike import Batch, Parameters
+from eqspike.learners.hopfield import Hopfield
+from eqspike.learning.optimisers import OptimiserSettings, optimisers
 
 INPUTS, HIDDEN, OUTPUTS = 784, 1024, 10
 N_FREE, N_NUDGED, BATCH = 60, 6, 20
@@ -55,13 +55,15 @@ def bare_products(parameters: Parameters, images: list[np.ndarray]) -> Callable[
 def learner_epoch(parameters: Parameters, batches: list[Batch]) -> Callable[[], None]:
     """The same pass by the learner, and the step of descent after each batch."""
     learner = Hopfield(
-        parameters, activation="relu", step=0.5, n_free=N_FREE, n_nudged=N_NUDGED, beta=0.5, nudging="one-sided"
+        parameters, activation="relu", step=0.5, n_free=N_FREE, n_nudged=N_NUDGED, beta=0.5, estimator="one-sided"
     )
+
+    optimiser = optimisers["sgd"](OptimiserSettings(), parameters)
 
     def run() -> None:
         for batch in batches:
             gradient, _ = learner.gradient(batch)
-            descend(learner.parameters, gradient, LEARNING_RATES)
+            learner.write(optimiser.update(gradient, LEARNING_RATES), batch)
 
     return run
 
@@ -104,7 +106,7 @@ def main() -> None:
         print(json.dumps(result))
     else:
         print(
-            f"{result['network']}, {SAMPLES} samples: {result['learner_seconds_per_epoch']} s an epoch, the bare"
+            f"{result['network']}, {SAMPLES} samples: {result['learner_seconds_per_epoch']} s per epoch, the bare"
             f" products {result['bare_seconds_per_epoch']} s, ratio {result['ratio']} (at most 1.5)"
         )
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from eqspike import Hooks, build, datasets, experiment, train
+from eqspike import Hooks, build, data, experiment, train
+from eqspike.learning.loop import Progress
 
 WINDOWS = 10
 
@@ -30,13 +31,15 @@ class Enough(Exception):
 
 
 def soak(engine: str, batches: int) -> None:
-    """Train for so many batches and print a line a window."""
+    """Train for so many batches and print a line for each window."""
     changes = [f"engine.name={engine}", "network.hidden=[30]", "training.epochs=100000", "data.limit_test=20"]
     settings = experiment(changes=[*changes, "training.learning_rates=[0.001]", "training.decay=1.0"])
-    data = datasets.load("digits").limited(settings.data.limit_train, settings.data.limit_test)
-    learner, times, memory, last = build(settings, data), [], [], time.perf_counter()
+    digits = data.load("digits").limited(settings.data.limit_train, settings.data.limit_test)
+    learner, last = build(settings, digits), time.perf_counter()
+    times: list[float] = []
+    memory: list[float] = []
 
-    def on_progress(at) -> None:
+    def on_progress(at: Progress) -> None:
         nonlocal last
         now = time.perf_counter()
         if not at.testing:
@@ -44,19 +47,20 @@ def soak(engine: str, batches: int) -> None:
             if len(times) % (batches // WINDOWS) == 0:
                 memory.append(resident())
                 window = 1000 * np.median(times[-(batches // WINDOWS) :])
-                print(f"{engine:<7} batch {len(times):6,}   {memory[-1]:7.1f} MB   {window:7.3f} ms a sample", flush=True)
+                print(
+                    f"{engine:<7} batch {len(times):6,}   {memory[-1]:7.1f} MB   {window:7.3f} ms per sample",
+                    flush=True,
+                )
             if len(times) >= batches:
                 raise Enough
         last = time.perf_counter()
 
     try:
-        train(learner, data, settings, Hooks(progress=on_progress))
+        train(learner, digits, settings, Hooks(progress=on_progress))
     except Enough:
         per_window = np.median(np.reshape(times[: batches // WINDOWS * WINDOWS], (WINDOWS, -1)), axis=1)
-        print(
-            f"{engine}: memory {memory[-1] / memory[1] - 1:+.1%}, time {np.mean(per_window[-3:]) / np.mean(per_window[1:4]) - 1:+.1%}"
-            " from the first windows to the last"
-        )
+        growth, slowing = memory[-1] / memory[1] - 1, np.mean(per_window[-3:]) / np.mean(per_window[1:4]) - 1
+        print(f"{engine}: memory {growth:+.1%}, time {slowing:+.1%} from the first windows to the last")
 
 
 @click.command()

@@ -25,8 +25,25 @@ ROOT = Path(__file__).parents[1]
 def milliseconds(checkout: Path, model: str, samples: int, threads: int, changes: tuple[str, ...]) -> float:
     """Time of a training sample in the second epoch."""
     with tempfile.TemporaryDirectory() as directory:
-        call = [sys.executable, str(checkout / "run_sim.py"), "train", str(checkout / model), "--quiet", "--epochs", "2"]
-        call += ["--limit-train", str(samples), "--limit-test", "20", "--threads", str(threads), "--out", f"{directory}/run"]
+        call = [
+            sys.executable,
+            str(checkout / "run_sim.py"),
+            "train",
+            str(checkout / model),
+            "--quiet",
+            "--epochs",
+            "2",
+        ]
+        call += [
+            "--limit-train",
+            str(samples),
+            "--limit-test",
+            "20",
+            "--threads",
+            str(threads),
+            "--out",
+            f"{directory}/run",
+        ]
         subprocess.run([*call, *(part for change in changes for part in ("--set", change))], check=True)
         with h5py.File(f"{directory}/run/run.h5") as file:
             return 1000 * float(file["epochs/seconds"][1]) / samples

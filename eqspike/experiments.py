@@ -7,7 +7,9 @@ with the sections that it knows; where a section names a leaf (a neuron, a rule,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -20,6 +22,7 @@ from .learning.schedules import ScheduleSettings, schedules
 from .model.network import NetworkSettings
 from .registry import Registry
 from .settings import (
+    MOST_NEURONS,
     MOST_VALUES,
     MOST_WEIGHTS,
     Compute,
@@ -31,6 +34,7 @@ from .settings import (
     as_toml,
     explain,
     flat,
+    in_short,
     read_toml,
 )
 
@@ -104,6 +108,10 @@ class Experiment(Part):
 
     def check_size(self, sizes: tuple[int, ...], weights: int | None = None) -> None:
         """Raise ValueError for what would not fit a machine's memory, before any of it is asked for."""
+        if max(sizes) > MOST_NEURONS:
+            raise ValueError(
+                f"network.hidden has {max(sizes):.1g} neurons in a layer, at most {MOST_NEURONS:.0g} are kept"
+            )
         if weights is None:
             weights = sum(pre * post for pre, post in pairwise(sizes))
         if weights > MOST_WEIGHTS:
@@ -121,7 +129,7 @@ class Experiment(Part):
 
     def changes(self) -> list[str]:
         """The `section.key=value` that make this experiment out of the default one."""
-        standard = flat(type(self)().model_dump())
+        standard = flat(type(self).model_construct().model_dump())  # unchecked: its leaves bear the default's names
         return [f"{key}={as_toml(value)}" for key, value in flat(self.table()).items() if value != standard[key]]
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
@@ -148,20 +156,16 @@ def experiment(source: Path | str | None = None, changes: Iterable[str] = (), **
 
 def changed(settings: Experiment, changes: Iterable[str] = (), **more: Any) -> Experiment:
     """An experiment with changes, as `experiment` takes them. Raises EqspikeError as `experiment` does."""
-    table = settings.table()
-    before = {section: table.get(section, {}).get(key) for section, (_, key, _) in type(settings).leaves.items()}
-    apply(table, changes)
-    table = _merged(table, more)
+    table, asked = settings.table(), dict[str, Any]()
+    apply(asked, changes)
+    asked = _merged(asked, more)
     for section, (registry, key, _) in type(settings).leaves.items():
-        given = table.get(section, {})
-        name = given.get(key) if isinstance(given, dict) else None
-        if isinstance(name, str) and name != before[section] and name in registry:
-            known = registry[name].Settings.model_fields  # another leaf: what only the old one knew goes
-            old = registry[str(before[section])].Settings.model_fields
-            table[section] = {
-                setting: value for setting, value in given.items() if setting in known or setting not in old
-            }
-    return validated(table)
+        given, now = asked.get(section), table[section]
+        leaf = given.get(key, now[key]) if isinstance(given, Mapping) else now[key]
+        if leaf != now[key] and leaf in registry:  # what only the leaf of before knew goes with it
+            gone = {*registry[now[key]].Settings.model_fields} - {*registry[leaf].Settings.model_fields}
+            table[section] = {name: value for name, value in now.items() if name not in gone}
+    return validated(_merged(table, asked))
 
 
 def _merged(table: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,10 +178,14 @@ def _merged(table: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any
 
 def validated(table: Mapping[str, Any], where: str = "settings") -> Experiment:
     """An experiment from nested dictionaries; `where` names their origin in an error."""
+    if not isinstance(table, Mapping):
+        raise EqspikeError(f"{where}: this is not a table of settings")
     try:
-        return _concrete(table).model_validate(table)
-    except ValidationError as error:
-        raise EqspikeError(f"{where}: {explain(error)}") from None
+        kind = _concrete(table)
+        try:
+            return kind.model_validate(table)
+        except ValidationError as error:
+            raise EqspikeError(explain(error, partial(_stranger, kind, table))) from None
     except EqspikeError as error:
         raise EqspikeError(f"{where}: {error}") from None
 
@@ -192,7 +200,7 @@ def _concrete(table: Mapping[str, Any]) -> type[Experiment]:
         default = base.model_fields[section].default
         name = given.get(key, getattr(default, key)) if isinstance(given, Mapping) else getattr(default, key)
         if not isinstance(name, str):
-            raise EqspikeError(f"{section}.{key}: the name of a {registry.kind} is text, got {name!r}")
+            raise EqspikeError(f"{section}.{key}: the name of a {registry.kind} is text, got {in_short(name)}")
         try:
             chosen.append((section, _mixed(registry[name].Settings, mixed)))
         except EqspikeError as error:
@@ -213,11 +221,10 @@ class _Mixed(Part):
 def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
     if other is None:
         return part
-    bases: Any = (_Mixed, part, other)
-    mixed: Any = create_model(part.__name__, __base__=bases, __doc__=part.__doc__)
+    create: Any = create_model  # which has no type for several bases
+    mixed: type[_Mixed] = create(part.__name__, __base__=(_Mixed, part, other), __doc__=part.__doc__)
     mixed.parts = part, other
-    chosen: type[Part] = mixed
-    return chosen
+    return mixed
 
 
 def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:
@@ -228,3 +235,34 @@ def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Pa
 def _with_leaves(base: type[Experiment], chosen: tuple[tuple[str, type[Part]], ...]) -> type[Experiment]:
     fields: dict[str, Any] = {section: (part, part()) for section, part in chosen}
     return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+
+
+def _stranger(kind: type[Experiment], table: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    """What to say of a setting that this kind of experiment does not have: who has it, or what has a similar name."""
+    section, name = path[0], path[-1]
+    if any(name in _names(other, path[:-1]) for other in _importable(learners).values()):
+        return f"means nothing to learner = {table.get('learner', 'spiking')!r}"
+    if section in kind.leaves and len(path) == 2:
+        registry, key, _ = kind.leaves[section]
+        if owners := [leaf for leaf, part in _importable(registry).items() if name in part.model_fields]:
+            return f"needs {section}.{key} = {' or '.join(map(repr, owners))}"
+    close = get_close_matches(name, _names(kind, path[:-1]), 1)
+    return "is an unknown setting" + (f": did you mean {close[0]!r}?" if close else "")
+
+
+def _importable(registry: Registry[Any]) -> dict[str, Any]:
+    """Settings of the leaves that can be imported, by name."""
+    parts = {}
+    for name in registry:
+        with suppress(EqspikeError):
+            parts[name] = registry[name].Settings
+    return parts
+
+
+def _names(kind: type[Experiment], section: tuple[str, ...]) -> set[str]:
+    """Settings in a section, whatever leaf it names; sections for ()."""
+    if not section:
+        return {*kind.model_fields}
+    field, leaf = kind.model_fields.get(section[0]), kind.leaves.get(section[0])
+    parts: list[Any] = [field.annotation if field else None, leaf[2] if leaf else None]
+    return {name for part in parts if isinstance(part, type) and issubclass(part, Part) for name in part.model_fields}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # SplitMix64's factors
 INPUT_SPIKES, MEMBRANE, WEIGHTS, ORDER, SIGN = range(5)  # purposes of a stream
-_SPLITS = {"train": 0, "test": 1}
+SPLITS = {"train": 0, "test": 1}
 _SHIFTS = tuple(np.uint64(n) for n in (30, 27, 31))
 
 
@@ -38,7 +38,7 @@ def uniforms(keys: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
 def streams(seed: int, purpose: int, split: str, epoch: int, samples: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Keys of the streams that serve one purpose, one for each sample, in one epoch."""
     keys = np.zeros(np.shape(samples), np.uint64)
-    for word in (seed, purpose, _SPLITS[split], epoch, samples):
+    for word in (seed, purpose, SPLITS[split], epoch, samples):
         keys = mix((keys ^ np.asarray(word, np.int64).astype(np.uint64)) + GOLDEN)
     return keys
 

@@ -7,10 +7,11 @@ is what all learners share; `eqspike.experiments` reads one from a file.
 
 from __future__ import annotations
 
+import codecs
 import json
 import reprlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ from .reading import open_regular
 # Upper limits, far from any network that makes sense. What is beyond would overflow float32, fill the memory or never
 # end, and is to be one clear line instead.
 MOST_LAYERS = 100
+MOST_NEURONS = 10**7  # of one layer
 MOST_WEIGHTS = 10**8  # a few arrays of 0.8 GB
 MOST_STEPS = 50_000  # of one phase
 MOST_VALUES = 10**9  # kept at once of neurons, samples and steps, 4 to 8 bytes each
@@ -39,6 +41,7 @@ def _text(value: str) -> str:
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Time = Annotated[float, Field(ge=1e-3, le=1e6, json_schema_extra={"unit": "ms"})]  # others overflow in a division
+Rate = Annotated[float, Field(gt=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Text = Annotated[str, AfterValidator(_text)]
 PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1)]
@@ -81,7 +84,7 @@ def as_toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(as_toml, value))}]"
     if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
+        pairs = (f"{as_toml(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
         return f"{{{', '.join(pairs)}}}"
     if isinstance(value, str):  # TOML's basic strings are JSON's, but for one more character that has to be escaped
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
@@ -95,7 +98,8 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
             content = file.read(LARGEST + 1)  # no more: a file has no end that is known before it is reached
         if len(content) > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes")
-        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as tools of Windows write text
+        return tomllib.loads(content.decode("utf-16" if wide else "utf-8-sig").replace("\r\n", "\n"))
     except RecursionError as error:
         raise EqspikeError(f"{path}: cannot read {what}: it is nested too deep") from error
     except EqspikeError as error:
@@ -105,25 +109,32 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
         raise EqspikeError(f"{path}: cannot read {what}: {reason}") from error
 
 
-def explain(error: ValidationError) -> str:
-    """What is wrong with which settings, in one line."""
-    problems = error.errors()
+def explain(
+    error: ValidationError, unknown: Callable[[tuple[str, ...]], str] = lambda path: "is an unknown setting"
+) -> str:
+    """What is wrong with which settings, in one line; `unknown` says what about one that does not exist."""
+    problems = error.errors(include_url=False, include_context=False)
     more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
-    return "; ".join([*map(_sentence, problems[:LISTED]), *more])
+    return "; ".join([*(_sentence(problem, unknown) for problem in problems[:LISTED]), *more])
 
 
-def _sentence(problem: Any) -> str:
-    key = ".".join(map(str, problem["loc"]))
+def _sentence(problem: Any, unknown: Callable[[tuple[str, ...]], str]) -> str:
+    path = tuple(map(str, problem["loc"]))
+    key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        return f"{key} is an unknown setting"
+        return f"{key[:100]} {unknown(path)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
+    return f"{key}: {message[0].lower()}{message[1:]}, got {in_short(problem['input'])}"
+
+
+def in_short(value: Any) -> str:
+    """A value as an error names it, whatever its length and depth."""
     try:
-        given = reprlib.repr(problem["input"])  # short, whatever its length and depth
+        return reprlib.repr(value)
     except ValueError:  # Python writes out no integer of more than 4,300 digits
-        given = "a huge number"
-    return f"{key}: {message[0].lower()}{message[1:]}, got {given}"
+        return "a huge number"
 
 
 def apply(table: dict[str, Any], changes: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -52,15 +53,17 @@ def crew(count: int | None = None) -> Crew:
     return Crew(count or len(os.sched_getaffinity(0)))
 
 
-class OneBlasThread:
-    """`with one():` BLAS on one thread: its own would wait in a loop on cores that others use, and change the last bit."""
+def blas_on_one_thread() -> AbstractContextManager[Any]:
+    """While it lasts, BLAS works on the caller's thread alone.
 
-    def __init__(self) -> None:
-        self._controller = ThreadpoolController()  # of the libraries that are loaded by now
+    Its own threads would wait in a loop on the cores of a crew, and add numbers in an order that depends on the machine.
+    """
+    limited: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
+    return limited
 
-    def __call__(self) -> AbstractContextManager[Any]:
-        limited: AbstractContextManager[Any] = self._controller.limit(limits=1, user_api="blas")
-        return limited
 
-    def __reduce__(self) -> tuple[type[OneBlasThread], tuple[()]]:
-        return OneBlasThread, ()
+@lru_cache
+def _pools() -> ThreadpoolController:
+    """Of NumPy's BLAS and of SciPy's, which compiled code calls: both have to be loaded by now."""
+    import_module("scipy.linalg.cython_blas")
+    return ThreadpoolController()

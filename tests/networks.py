@@ -12,7 +12,8 @@ import numpy as np
 
 from eqspike.data.batch import Batch
 from eqspike.experiments import changed, experiment
-from eqspike.learners.spiking import Spiking, SpikingExperiment
+from eqspike.learners.spiking import Spiking, SpikingExperiment, model_of
+from eqspike.model.encodings import raster
 from eqspike.model.parameters import Parameters
 from eqspike.runs.sealed import seal
 
@@ -41,9 +42,37 @@ def samples(batch: int, pixels: int, classes: int, seed: int = 1) -> Batch:
     return Batch(images.astype(np.float32), rng.integers(0, classes, batch), np.arange(7, 7 + batch), epoch=3)
 
 
+def rasters(settings: Any, batch: Batch, steps: int) -> np.ndarray:
+    """Input spikes [B, T, N] of a network with spikes, as both engines see them."""
+    model = model_of(settings, ())
+    return raster(model.encoding.encode(batch.images, steps), batch, settings.seed, steps)
+
+
 def make(name: str, settings: SpikingExperiment, values: Parameters, **engine_settings: Any) -> Spiking:
     """A spiking network in an engine by name."""
     return Spiking(changed(settings, engine={"name": name, **engine_settings}), values)
+
+
+def unrolled(values: Parameters) -> Parameters:
+    """The same network as dense matrices, which the lists of synapses fill."""
+    dense = Parameters(values.sizes)
+    for n, coupling in enumerate(values.couplings):
+        synapses = coupling.synapses()
+        acting = values.weights[n].ravel()[synapses.weight] * coupling.scale
+        np.add.at(dense.weights[n], (synapses.pre, synapses.post), acting)
+        dense.biases[n][:] = values.biases[n][coupling.bias_of]
+    return dense
+
+
+def shared(gradient: Parameters, values: Parameters) -> Parameters:
+    """The gradient of shared weights: of each, the sum over its synapses."""
+    total = Parameters(values.couplings)
+    for n, coupling in enumerate(values.couplings):
+        synapses = coupling.synapses()
+        slopes = gradient.weights[n][synapses.pre, synapses.post] * coupling.scale
+        np.add.at(total.weights[n].reshape(-1), synapses.weight, slopes)
+        np.add.at(total.biases[n], coupling.bias_of, gradient.biases[n])
+    return total
 
 
 def slope(function: Callable[[], float], vector: np.ndarray, step: float = 1e-5) -> np.ndarray:

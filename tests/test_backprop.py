@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from eqspike.errors import EqspikeError
 from eqspike.data.batch import Batch
-from eqspike.model.parameters import Parameters
-from eqspike.learners.backprop import Backprop
+from eqspike.errors import EqspikeError
+from eqspike.learners.backprop import Backprop, softmax
 from eqspike.learners.hopfield import Hopfield
-from eqspike.learners.backprop import softmax
+from eqspike.model.parameters import Parameters
 
 COSTS = ["squared-error", "cross-entropy"]
 HIDDEN = [(), (6,), (6, 5), (6, 5, 4)]
@@ -65,8 +66,8 @@ def test_energy_is_the_hopfield_networks_on_the_same_activations(hidden):
             layer = np.maximum(layer, 0)
         activations.append(layer)
     np.testing.assert_allclose(outcome.scores, layer)
-    energy = Hopfield(values).energy(activations, batch.images)
-    assert outcome.counts["energy"][0] == pytest.approx(energy.sum())
+    energy = Hopfield(values).network.energy(activations, batch.images)
+    assert outcome.counts["network_energy"][0] == pytest.approx(energy.sum())
     # forward activations minimise the energy without feedback: each layer adds half its square, the wrong sign
     assert energy == pytest.approx(-sum((a**2).sum(1) for a in activations) / 2)
 
@@ -75,7 +76,7 @@ def test_energy_is_the_hopfield_networks_on_the_same_activations(hidden):
 def test_counts_against_brute_force(hidden):
     sizes, batch = (7, *hidden, 3), samples()
     forward = backward = 0
-    for n, (pre, post) in enumerate(zip(sizes[:-1], sizes[1:])):
+    for n, (pre, post) in enumerate(pairwise(sizes)):
         for _ in range(pre):
             for _ in range(post):
                 forward += 1  # activation of pre times weight
@@ -86,6 +87,20 @@ def test_counts_against_brute_force(hidden):
     learned, predicted = network.gradient(batch)[1], network.predict(batch)
     np.testing.assert_array_equal(learned.counts["multiply_accumulates"], [8 * forward, 8 * backward])
     np.testing.assert_array_equal(predicted.counts["multiply_accumulates"], [8 * forward, 0])
+
+
+def test_effective_products_against_brute_force():
+    values, batch = parameters((6, 5)), samples(3)
+    for weights in values.weights:
+        weights[weights < -0.3] = 0
+    batch.images[:, ::2] = 0
+    count, layer = 0, batch.images.astype(float)
+    for weights, bias in zip(values.weights, values.biases):
+        for b, i, j in np.ndindex(len(batch), *weights.shape):
+            count += layer[b, i] != 0 and weights[i, j] != 0
+        layer = np.maximum(layer @ weights + bias, 0)
+    assert 0 < count < 3 * sum(weights.size for weights in values.weights)
+    assert Backprop(values).effective_macs(batch) == pytest.approx(count / 3)
 
 
 def test_first_order_costs_share_the_slope_of_the_outputs():
@@ -108,7 +123,7 @@ def test_activity_is_in_0_to_1_with_the_input_first():
     values.biases[0][:] = 5
     activity = Backprop(values).predict(samples()).activity
     assert [len(a) for a in activity] == [7, 6, 3]
-    assert activity[1].max() == 1 and all((0 <= a).all() and (a <= 1).all() for a in activity)
+    assert activity[1].max() == 1 and all((a >= 0).all() and (a <= 1).all() for a in activity)
 
 
 @pytest.mark.parametrize("cost", COSTS)

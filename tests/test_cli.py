@@ -88,7 +88,7 @@ def test_a_model_can_be_named(tmp_path):
 
 
 BAD = {
-    "unknown key": (["train", "--set", "training.speed=3"], "training.speed is no setting"),
+    "unknown key": (["train", "--set", "training.speed=3"], "training.speed is an unknown setting"),
     "wrong type": (["train", "--epochs", "many"], "many"),
     "no epochs": (["train", "--epochs", "0"], "training.epochs"),
     "impossible rate": (["train", "--set", "encoding.max_rate=3"], "encoding.max_rate"),

@@ -119,7 +119,7 @@ def test_failed_download_says_why_and_leaves_nothing(server):
 
 def test_no_network(server):
     server.close()
-    with pytest.raises(EqspikeError, match="cannot be downloaded .*Connection refused"):
+    with pytest.raises(EqspikeError, match=r"cannot be downloaded .*Connection refused"):
         load("mnist")
     assert os.listdir() == []
 

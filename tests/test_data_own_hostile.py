@@ -17,10 +17,10 @@ from idx_files import header, write
 from own_files import FILES, FOUR, IMAGES, LABELS, TWO, save
 from refusals import MEGABYTE, memory, refusal
 
-from eqspike.data import reading
+from eqspike import reading
 from eqspike.data.idx import USUAL
 from eqspike.data.own import load_own
-from eqspike.data.reading import MOST_BYTES
+from eqspike.reading import MOST_BYTES
 
 
 def npy(shape: tuple[int, ...], dtype: str = "|u1", version: int = 1) -> bytes:

@@ -58,7 +58,9 @@ def test_spikes_are_the_same_whatever_the_batch_and_its_order():
     images = np.random.default_rng(0).uniform(0, 1, (6, 20))
     together = rasters(settings, batch_of(images, np.arange(6)), 30)
     for alone in (5, 2):
-        np.testing.assert_array_equal(rasters(settings, batch_of(images[[alone]], np.array([alone])), 30)[0], together[alone])
+        np.testing.assert_array_equal(
+            rasters(settings, batch_of(images[[alone]], np.array([alone])), 30)[0], together[alone]
+        )
     longer = rasters(settings, batch_of(images, np.arange(6)), 45)
     np.testing.assert_array_equal(longer[:, :30], together)
 
@@ -84,7 +86,13 @@ def test_initial_potentials_are_uniform():
 
 def test_splitmix64_reference_values():
     """The published sequence for the seed 1234567 (Vigna's splitmix64.c)."""
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    expected = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     assert words(np.array(1234567, np.uint64), np.arange(5, dtype=np.uint64)).tolist() == expected
 
 
@@ -113,8 +121,11 @@ def test_current_is_the_rate_of_each_pixel():
     [
         (["encoding.name=poisson", "encoding.max_rate=1.5"], "at most 1 can be drawn"),
         (["encoding.name=latency", "encoding.period=0.7"], "period = 0.7 ms is not a multiple of phases.dt = 0.5 ms"),
-        (["encoding.name=latency", "encoding.max_rate=0.5"], "encoding.max_rate is an unknown setting"),
-        (["encoding.name=morse"], "unknown encoding 'morse': There are current, latency, poisson"),
+        (
+            ["encoding.name=latency", "encoding.max_rate=0.5"],
+            "encoding.max_rate needs encoding.name = .current. or .poisson.",
+        ),
+        (["encoding.name=morse"], "unknown encoding 'morse': there are current, latency, poisson"),
     ],
 )
 def test_an_encoding_that_makes_no_input_is_one_line(change, message):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
 
-from eqspike import energy
-from eqspike.experiments import experiment
+from eqspike import records
+from eqspike.cli.energy import _print as print_energy
+from eqspike.cli.energy import energy as energy_command
+from eqspike.cost import energy
+from eqspike.cost.devices import Device, device_tables
 from eqspike.data import load
-from eqspike.cost.energy import Device, Work
 from eqspike.errors import EqspikeError
+from eqspike.experiments import experiment
+from eqspike.learning.work import Work
 from eqspike.runs.run import train_run
 
 SETTINGS = ["training.epochs=1", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
@@ -35,10 +44,10 @@ def rates(tmp_path_factory):
 def test_a_worked_example():
     device = Device(synaptic_event=2e-12, neuron_update=3e-12, multiply_accumulate=5e-12)
     work = Work(synaptic_events=10, multiply_accumulates=100, neuron_updates=1000, weight_updates=7)
-    assert work.joules(device) == pytest.approx((10 + 7) * 2e-12 + 100 * 5e-12 + 1000 * 3e-12)
+    assert device.joules(work) == pytest.approx((10 + 7) * 2e-12 + 100 * 5e-12 + 1000 * 3e-12)
     without = Device(synaptic_event=2e-12)
-    assert work.joules(without) is None, "a device without multiply-accumulates has no energy for them"
-    assert Work(synaptic_events=10).joules(without) == pytest.approx(20e-12)
+    assert without.joules(work) is None, "a device without multiply-accumulates has no energy for them"
+    assert without.joules(Work(synaptic_events=10)) == pytest.approx(20e-12)
 
 
 def test_works_of_spikes(spiking):
@@ -62,7 +71,7 @@ def test_neurobench_of_spikes(spiking):
     assert found["Dense"] == 60 * (64 * 12 + 2 * 12 * 10) > found["Effective_ACs"]
     assert found["ActivationSparsity"] == pytest.approx(1 - counts["spikes"][0, 1:].sum() / (60 * 22))
     assert found["ConnectionSparsity"] == 0
-    assert found["Footprint"] == 4 * (64 * 12 + 12 * 10 + 22) + 4 * 4 * 22
+    assert found["Footprint"] == 4 * (64 * 12 + 12 * 10 + 22) + 3 * 4 * 22, "v, I and rho"
 
 
 def test_works_of_rates(rates):
@@ -82,7 +91,7 @@ def test_zero_weights_are_no_effective_work(spiking, tmp_path):
 
 
 def test_every_table_has_a_source_and_disagreement_is_kept(spiking):
-    tables = energy.device_tables()
+    tables = device_tables()
     assert all(table.source for table in tables)
     found = energy.estimates(spiking, tables, ["loihi"])
     assert [estimate.table for estimate in found] == ["KerasSpiking", "SENECA"]
@@ -93,9 +102,13 @@ def test_every_table_has_a_source_and_disagreement_is_kept(spiking):
 
 def test_a_device_of_ones_own(spiking, tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text('[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\nchip = { synaptic_event = 1e-12 }\n')
-    (found,) = energy.estimates(spiking, energy.device_tables(path), ["chip"])
-    assert found.joules["as measured"][0] == pytest.approx(energy.works(spiking)["as measured"][0].synaptic_events * 1e-12)
+    path.write_text(
+        '[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\nchip = { synaptic_event = 1e-12 }\n'
+    )
+    (found,) = energy.estimates(spiking, device_tables(path), ["chip"])
+    assert found.joules["as measured"][0] == pytest.approx(
+        energy.works(spiking)["as measured"][0].synaptic_events * 1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +116,10 @@ def test_a_device_of_ones_own(spiking, tmp_path):
     [
         ("", "has no .*table"),
         ("[[table]]\nname = 'x'", "source"),
-        ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = -1.0}", "greater than or equal to 0"),
+        (
+            "[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = -1.0}",
+            "greater than or equal to 0",
+        ),
         ("[[table]]\nname='x'\nsource='y'\n[table.device]\nchip = {synaptic_event = nan}", "finite"),
         ("[[table", "cannot read"),
     ],
@@ -112,12 +128,54 @@ def test_a_broken_table_of_devices(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(EqspikeError, match=f"mine.toml: .*{message}"):
-        energy.device_tables(path)
+        device_tables(path)
 
 
-def test_what_can_not_be_estimated(spiking):
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(energy_command, [*map(str, arguments), "--quiet"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "changes", [[], ["encoding.name=latency"], ["encoding.name=current"], ["plasticity.estimator=one-sided"]]
+)
+def test_accuracy_is_drawn_against_energy_whatever_the_input(changes, tmp_path):
+    """Latency has no max_rate to lower."""
+    trained(tmp_path, *SETTINGS, *changes)
+    answer = command(tmp_path, "--device", "loihi", "--plot", tmp_path / "tradeoff.png", "--limit-test", 20, "--json")
+    assert (tmp_path / "tradeoff.png").read_bytes().startswith(b"\x89PNG")
+    assert {estimate["device"] for estimate in json.loads(answer.stdout)["estimated_joules"]} == {"loihi"}
+
+
+@pytest.mark.parametrize(
+    "changes", [SETTINGS, RATES, ["learner=backprop", *SETTINGS]], ids=["spikes", "rates", "backprop"]
+)
+def test_the_command_says_in_json_what_was_counted_and_what_is_estimated(changes, tmp_path):
+    run = trained(tmp_path, *changes)
+    answer = json.loads(command(tmp_path, "--json").stdout)
+    measured = answer["counted"]["as measured"]["inference"]
+    assert measured["neuron_updates"] + measured["multiply_accumulates"] > 0
+    assert answer["test_accuracy"] == 1 - run.epochs[-1].test_error
+    assert (answer["neurobench"]["Effective_MACs"] > 0) == ("spikes" not in run.epochs[-1].test_counts)
+    assert len(answer["estimated_joules"]) > 10
+
+
+def test_a_gpu_of_ones_own_that_does_no_products_is_compared_with_nothing(tmp_path):
+    trained(tmp_path, *SETTINGS)
+    text = '[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\n'
+    (tmp_path / "mine.toml").write_text(text + "abacus = { synaptic_event = 1e-12 }\n")
+    devices = tmp_path / "mine.toml"
+    assert command(tmp_path, "--devices", devices, "--device", "abacus").exit_code == 0
+    (tmp_path / "mine.toml").write_text(text + "gpu = { synaptic_event = 1e-12 }\n")
+    tables = [table for table in device_tables(devices) if table.name == "mine"]
+    screen = Console(file=io.StringIO(), width=200)
+    run = records.load(tmp_path)
+    print_energy(energy.works(run), energy.neurobench(run), energy.estimates(run, tables), 0.5, screen)
+    assert "mine" in screen.file.getvalue() and "times below" not in screen.file.getvalue()
+
+
+def test_what_cannot_be_estimated(spiking):
     with pytest.raises(EqspikeError, match="no table knows it; there are cpu, gpu"):
-        energy.estimates(spiking, energy.device_tables(), ["abacus"])
+        energy.estimates(spiking, device_tables(), ["abacus"])
     spiking_without = type(spiking)(**{**vars(spiking), "epochs": []})
     with pytest.raises(EqspikeError, match="no finished epoch"):
         energy.works(spiking_without)

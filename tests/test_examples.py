@@ -73,7 +73,15 @@ check_learner("softmax", "network.hidden=[]", "training.learning_rates=[0.5]")
 
 def test_a_learner_of_ones_own_is_trained_resumed_swept_and_shown(tmp_path):
     plugin = ("--plugin", EXAMPLES / "own_learner.py")
-    given = (*plugin, "--set", "learner=softmax", "--set", "network.hidden=[]", "--set", "training.learning_rates=[0.5]")
+    given = (
+        *plugin,
+        "--set",
+        "learner=softmax",
+        "--set",
+        "network.hidden=[]",
+        "--set",
+        "training.learning_rates=[0.5]",
+    )
     whole = json.loads(eqspike("train", *given, *SMALL[2:], "--epochs", "4", "--json", "--out", "whole", cwd=tmp_path))
     eqspike("train", *given, *SMALL[2:], "--epochs", "2", "--out", "parts", cwd=tmp_path)
     resumed = json.loads(

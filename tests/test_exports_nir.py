@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import h5py
 import numpy as np
 import pytest
-from networks import network, parameters, samples
+from networks import network, parameters, rasters, samples
+from scipy.signal import correlate
 
-from eqspike import config, exports, exports_nir
-from eqspike.encoding import rasters
 from eqspike.errors import EqspikeError
+from eqspike.experiments import experiment
+from eqspike.model.neurons import neurons
+from eqspike.model.parameters import Parameters
+from eqspike.runs.exports import Weights
+from eqspike.runs.exports.nir import nir_graph, write_nir
 
 nir = pytest.importorskip("nir")
 
@@ -28,8 +33,8 @@ CONVENTIONS = {  # what an input adds to the current, what the current adds to t
 def exported(hidden, tmp_path, *changes, feedforward=False, dt=DT):
     """A network with random weights, and its graph as it is read from the file."""
     settings = network(hidden, *changes)
-    weights = exports.Weights(settings, parameters((20, *hidden, 10)))
-    exports_nir.write_nir(weights, tmp_path / "graph.nir", feedforward, dt)
+    weights = Weights(settings, parameters((20, *hidden, 10)))
+    write_nir(weights, tmp_path / "graph.nir", feedforward, dt)
     return weights, nir.read(tmp_path / "graph.nir")
 
 
@@ -88,7 +93,7 @@ def test_the_file_has_the_fields_that_every_nir_reads(tmp_path):
 def test_names_and_edges_are_in_the_order_of_a_step(tmp_path):
     """HDF5 sorts the names; readers run the nodes in that order, or in the order of the edges."""
     weights, graph = exported((4,) * 10, tmp_path)
-    assert list(graph.nodes) == list(exports_nir.nir_graph(weights).nodes) and len(graph.nodes) == 2 + 11 + 11 + 10
+    assert list(graph.nodes) == list(nir_graph(weights).nodes) and len(graph.nodes) == 2 + 11 + 11 + 10
     climb = [edge for edge in graph.edges if not any("top_down" in name for name in edge)]
     assert climb == list(pairwise(name for name in graph.nodes if "top_down" not in name))
     for below, layer in ((n - 1, n) for n in range(2, 12)):
@@ -113,26 +118,92 @@ def test_metadata_says_what_nir_cannot(tmp_path):
         (["neuron.tau_syn=0.2"], DT, "a step of 0.25 ms is too long for this network in NIR: give at most 0.2 ms"),
         (["neuron.tau_m=0.2"], DT, "at most 0.2 ms"),
         ([], 1.0, "at most 0.714286 ms"),  # an input of rate 0.7 per 0.5 ms
+        (["neuron.model=adaptive-lif"], DT, "NIR cannot express the neuron 'adaptive-lif'"),
+        (["neuron.model=refractory-lif"], DT, "NIR cannot express the neuron 'refractory-lif'"),
+        (["neuron.model=biexponential-lif"], DT, "NIR cannot express the neuron 'biexponential-lif'"),
+        (["encoding.name=latency"], DT, "NIR cannot express the encoding 'latency'"),
+        (["encoding.name=current"], DT, "NIR cannot express the encoding 'current'"),
     ],
 )
 def test_what_nir_cannot_express_is_refused(tmp_path, changes, dt, message):
-    weights = exports.Weights(config.experiment(changes=changes), parameters((20, 100, 10)))
+    weights = Weights(experiment(changes=changes), parameters((20, 100, 10)))
     with pytest.raises(EqspikeError, match=message):
-        exports_nir.write_nir(weights, tmp_path / "graph.nir", dt=dt)
+        write_nir(weights, tmp_path / "graph.nir", dt=dt)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_neuron_with_more_to_it_is_refused(tmp_path):
-    class Adaptive(config.Neuron):
-        threshold_jump: float = 0.1
-
-    settings = config.experiment().model_copy(update={"neuron": Adaptive()})
-    with pytest.raises(EqspikeError, match="NIR has no neuron with threshold_jump"):
-        exports_nir.write_nir(exports.Weights(settings, parameters((20, 100, 10))), tmp_path / "graph.nir")
+def test_a_neuron_derived_from_ours_must_have_its_text(tmp_path, monkeypatch):
+    """It must not become a plain CubaLIF without a word."""
+    monkeypatch.setitem(neurons._leaves, "mine", replace(neurons["lif"], reset="v = 0"))
+    monkeypatch.setitem(neurons._leaves, "same", replace(neurons["lif"]))
+    mine, same = (
+        Weights(experiment(changes=[f"neuron.model={name}"]), parameters((20, 100, 10))) for name in ("mine", "same")
+    )
+    with pytest.raises(EqspikeError, match="NIR cannot express the neuron 'mine'"):
+        write_nir(mine, tmp_path / "graph.nir")
     assert not list(tmp_path.iterdir())
+    write_nir(same, tmp_path / "graph.nir")
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nir", None)  # what Python does for a package that is not there
     with pytest.raises(EqspikeError, match=r"pip install 'eqspike\[nir\]'"):
-        exports_nir.write_nir(exports.Weights(network((12,)), parameters((20, 12, 10))), tmp_path / "graph.nir")
+        write_nir(Weights(network((12,)), parameters((20, 12, 10))), tmp_path / "graph.nir")
+
+
+CONVOLUTIONS = (
+    'network.layers=[{kind="conv",channels=3,kernel=3,padding=1,stride=2},{kind="conv",channels=4,kernel=2,pool=2},'
+    '{kind="dense",neurons=6}]'
+)
+
+
+def through(node, x):
+    """What a node of the graph makes of activity [C, H, W] or [N], written from NIR's description alone."""
+    match type(node).__name__:
+        case "AvgPool2d":
+            k = int(node.kernel_size[0])
+            C, H, W = x.shape
+            return x[:, : H // k * k, : W // k * k].reshape(C, H // k, k, W // k, k).mean(axis=(2, 4))
+        case "Conv2d":
+            pad = int(node.padding[0])
+            x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+            maps = [
+                sum(correlate(x[c], node.weight[o, c], mode="valid") for c in range(len(x))) + node.bias[o]
+                for o in range(len(node.bias))
+            ]
+            return np.stack(maps)[:, :: int(node.stride[0]), :: int(node.stride[0])]
+        case "Flatten":
+            return x.reshape(-1)
+        case "Affine":
+            return node.weight @ x + node.bias
+
+
+def test_convolutions_are_conv2d_and_avgpool2d(tmp_path):
+    """Every layer's way up gives what our coupling gives, with the channels first."""
+    settings = network((), CONVOLUTIONS)
+    values = Parameters(settings.network.couplings((9, 8, 2), 10))
+    values.vector[:] = np.random.default_rng(0).normal(size=len(values.vector))
+    write_nir(Weights(settings, values), tmp_path / "graph.nir", feedforward=True, dt=DT)
+    graph = nir.read(tmp_path / "graph.nir")
+    assert [type(node).__name__ for node in graph.nodes.values()].count("Conv2d") == 2
+    assert list(graph.nodes["input"].input_type["input"]) == [2, 9, 8]
+    charge = DT / settings.neuron.tau_syn
+    climb, at = dict(graph.edges), "input"
+    for n, coupling in enumerate(values.couplings):
+        activity = np.random.default_rng(n).random(coupling.below)
+        x = activity.transpose(2, 0, 1) if activity.ndim == 3 else activity
+        at = climb[at]
+        while not at.endswith("neurons"):
+            x, at = through(graph.nodes[at], x), climb[at]
+        expected = coupling.forward(activity.reshape(1, -1), values.weights[n])[0] * charge
+        expected += values.biases[n][coupling.bias_of] * charge * DT / settings.neuron.dt_ref
+        expected = expected.reshape(coupling.above)
+        np.testing.assert_allclose(x, expected.transpose(2, 0, 1) if expected.ndim == 3 else expected, atol=1e-12)
+        assert graph.nodes[at].v_threshold.shape == x.shape
+
+
+def test_the_way_down_of_a_convolution_is_refused(tmp_path):
+    settings = network((), CONVOLUTIONS)
+    values = Parameters(settings.network.couplings((9, 8, 2), 10))
+    with pytest.raises(EqspikeError, match=r"way down: it has no transposed convolution; give --feedforward"):
+        write_nir(Weights(settings, values), tmp_path / "graph.nir")

@@ -65,26 +65,34 @@ def virtual(file, name):
 WEIGHTS = "parameters/weights/0"
 HOSTILE = {
     "4 TiB": (replace(WEIGHTS, declared((2**20, 2**20))), "more than the file can hold"),
-    "external link": (replace(WEIGHTS, lambda f, n: f.__setitem__(n, h5py.ExternalLink("/etc/x.h5", "w"))), "points elsewhere"),
+    "external link": (
+        replace(WEIGHTS, lambda f, n: f.__setitem__(n, h5py.ExternalLink("/etc/x.h5", "w"))),
+        "points elsewhere",
+    ),
     "soft link": (replace(WEIGHTS, lambda f, n: f.__setitem__(n, h5py.SoftLink("/epochs/number"))), "points elsewhere"),
     "external storage": (
-        replace(WEIGHTS, lambda f, n: f.create_dataset(n, (64, 6), "f4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])),
+        replace(
+            WEIGHTS, lambda f, n: f.create_dataset(n, (64, 6), "f4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+        ),
         "no plain numbers",
     ),
     "virtual": (replace(WEIGHTS, virtual), "no plain numbers"),
     "objects": (replace(WEIGHTS, filled(np.array(["a", "b"], object), dtype=h5py.string_dtype())), "no plain numbers"),
     "references": (replace(WEIGHTS, lambda f, n: f.create_dataset(n, (3,), h5py.ref_dtype)), "no plain numbers"),
-    "variable length": (replace(WEIGHTS, lambda f, n: f.create_dataset(n, (3,), h5py.vlen_dtype("i4"))), "no plain numbers"),
+    "variable length": (
+        replace(WEIGHTS, lambda f, n: f.create_dataset(n, (3,), h5py.vlen_dtype("i4"))),
+        "no plain numbers",
+    ),
     "a group in itself": (lambda f: f.__setitem__("epochs/again", f["epochs"]), "groups without end"),
-    "wrong shape": (replace(WEIGHTS, filled(np.zeros((64, 7), "f4"))), "make no network"),
-    "scalar": (replace(WEIGHTS, filled(np.float32(1))), "no readable|make no network"),
-    "text": (replace(WEIGHTS, filled(np.full((64, 6), b"1"))), "no readable|no numbers"),
-    "NaN": (lambda f: f[WEIGHTS].__setitem__((1, 1), np.nan), "no numbers"),
-    "no version": (lambda f: f.attrs.__delitem__("format_version"), "no readable"),
+    "wrong shape": (replace(WEIGHTS, filled(np.zeros((64, 7), "f4"))), "do not make the network"),
+    "scalar": (replace(WEIGHTS, filled(np.float32(1))), "not a readable|do not make the network"),
+    "text": (replace(WEIGHTS, filled(np.full((64, 6), b"1"))), "not a readable|not numbers|not real numbers"),
+    "NaN": (lambda f: f[WEIGHTS].__setitem__((1, 1), np.nan), "not numbers"),
+    "no version": (lambda f: f.attrs.__delitem__("format_version"), "not a readable"),
     "version of the future": (lambda f: f.attrs.__setitem__("format_version", 99), "newer eqspike"),
-    "version in words": (lambda f: f.attrs.__setitem__("format_version", "two"), "no readable"),
-    "another program's": (lambda f: f.attrs.__setitem__("format", "keras"), "is no"),
-    "deep JSON": (lambda f: f.attrs.__setitem__("experiment", "[" * 30000), "no readable"),
+    "version in words": (lambda f: f.attrs.__setitem__("format_version", "two"), "not a readable"),
+    "another program's": (lambda f: f.attrs.__setitem__("format", "keras"), "is not a"),
+    "deep JSON": (lambda f: f.attrs.__setitem__("experiment", "[" * 30000), "not a readable"),
     "a number for settings": (lambda f: f.attrs.__setitem__("experiment", "3"), "settings|experiment"),
 }
 
@@ -115,11 +123,13 @@ def test_positions_that_fit_nothing(run_file, tmp_path):
     ):
         path.write_bytes(run_file.read_bytes())
         spoil(path, change)
-        with pytest.raises(EqspikeError, match="run.h5"):
+        with pytest.raises(EqspikeError, match=r"run.h5"):
             records.load(path)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(max_size=2000))
 @example(b"")
 @example(b"eqspike sha256 ")
@@ -137,7 +147,9 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_any_value_in_any_place(run_file, tmp_path, data):
     """Past the seal, well-formed HDF5 with anything in it: never another exception than ours."""

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,10 +59,8 @@ def watched(tmp_path_factory):
     return directory, done.stdout
 
 
-def test_the_default_network_is_compared_within_20_seconds(tmp_path):
-    began = time.perf_counter()
+def test_the_default_network_is_compared_before_training(tmp_path):
     done = eqspike("gradient", "--set", "plasticity.beta=0.1", "--json", cwd=tmp_path)
-    assert time.perf_counter() - began < 20
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     matrices = json.loads(line)["matrices"]

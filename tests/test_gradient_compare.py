@@ -17,7 +17,7 @@ from eqspike.experiments import experiment
 from eqspike.gradients.compare import compare
 from eqspike.gradients.curves import clip
 from eqspike.gradients.maps import Point, compare_over
-from eqspike.gradients.settled import RateNetwork, rate_network
+from eqspike.gradients.settled import SettledNetwork, settled_network
 from eqspike.learners import build
 from eqspike.learning.learner import Learner
 from eqspike.view import gradients as view
@@ -34,15 +34,15 @@ class Noisy(Learner):
         raise NotImplementedError
 
     def gradient(self, batch):
-        estimate = rate_network(self).settle(batch).gradient
+        estimate = settled_network(self).settle(batch).gradient
         rng = np.random.default_rng([batch.epoch, *batch.samples])
         estimate.vector += self.bias + self.noise * rng.normal(size=estimate.vector.shape)
         return estimate, None
 
 
-@rate_network.register
-def _of_noisy(learner: Noisy) -> RateNetwork:
-    return RateNetwork(learner.parameters, clip(1), lambda batch: batch.images.astype(float), 1.0)
+@settled_network.register
+def _of_noisy(learner: Noisy) -> SettledNetwork:
+    return SettledNetwork(learner.parameters, clip(1), lambda batch: batch.images.astype(float), 1.0)
 
 
 def noisy(bias: float = 0.0, noise: float = 0.0) -> Noisy:
@@ -133,7 +133,7 @@ def test_a_free_continuation_points_along_the_gradient_of_the_spiking_network():
     estimate = learner.gradient(Batch(images, labels, np.arange(len(images))))[0].vector
     expected = finite_differences((5, 4, 3), 0)
     assert cosine(estimate, expected) > 0.99
-    length = np.linalg.norm(estimate) / np.linalg.norm(expected) / rate_network(learner).scale
+    length = np.linalg.norm(estimate) / np.linalg.norm(expected) / settled_network(learner).scale
     assert length == pytest.approx(1, abs=0.25)
 
 

@@ -10,7 +10,7 @@ from eqspike.data.batch import Batch
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.gradients.curves import clip, curve_of, measured
-from eqspike.gradients.settled import RateNetwork, expected_scale, has_rate_network, input_rates, rate_network
+from eqspike.gradients.settled import SettledNetwork, expected_scale, has_settled_network, input_rates, settled_network
 from eqspike.learners.backprop import Backprop
 from eqspike.learners.hopfield import Hopfield
 from eqspike.learners.spiking import Spiking
@@ -21,12 +21,12 @@ from eqspike.testing import active_parameters
 
 
 def settled_cost(learner: Learner, batch: Batch) -> float:
-    return float(rate_network(learner).settle(batch).cost.mean())
+    return float(settled_network(learner).settle(batch).cost.mean())
 
 
 def check_against_finite_differences(learner: Learner, batch: Batch) -> None:
     """Small weights, so that no rate crosses a kink within a step."""
-    exact = rate_network(learner).settle(batch).gradient.vector
+    exact = settled_network(learner).settle(batch).gradient.vector
     expected = slope(lambda: settled_cost(learner, batch), learner.parameters.vector)
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(exact, expected, atol=1e-6)
@@ -60,11 +60,11 @@ def test_the_gradient_of_a_network_of_rates_is_that_of_its_own_settled_cost(acti
     learner = Hopfield(values, activation=activation, n_free=2000, n_nudged=2000, beta=1e-4)
     batch = samples(4, 5, 3)
     check_against_finite_differences(learner, batch)
-    states = learner.settle(learner.rest(4), batch.images, 2000)
-    for own, theirs in zip(rate_network(learner).settle(batch).rates, states, strict=True):
+    states = learner.network.settle(learner.network.rest(4), batch.images, 2000)
+    for own, theirs in zip(settled_network(learner).settle(batch).rates, states, strict=True):
         np.testing.assert_allclose(own, theirs, atol=1e-8)
     np.testing.assert_allclose(
-        learner.gradient(batch)[0].vector, rate_network(learner).settle(batch).gradient.vector, atol=1e-5
+        learner.gradient(batch)[0].vector, settled_network(learner).settle(batch).gradient.vector, atol=1e-5
     )
 
 
@@ -76,7 +76,7 @@ def test_the_spiking_network_itself_has_this_gradient(sizes):
     """
     learner = make("fast", network(sizes[1:-1]), parameters(sizes, 0, -0.8, 1.0))
     images, labels = images_and_labels(sizes, 0)
-    exact = rate_network(learner).settle(Batch(images, labels, np.arange(len(images)))).gradient.vector
+    exact = settled_network(learner).settle(Batch(images, labels, np.arange(len(images)))).gradient.vector
     spiking = finite_differences(sizes, 0)
     assert cosine(exact, spiking) > 0.995
     assert np.linalg.norm(spiking) / np.linalg.norm(exact) == pytest.approx(1, abs=0.1)
@@ -85,7 +85,7 @@ def test_the_spiking_network_itself_has_this_gradient(sizes):
 def test_rates_of_the_spiking_network_are_those_of_the_network_of_rates():
     learner = make("fast", network((5, 4), "phases.free=4000.0", "phases.readout=3000.0"), parameters((6, 5, 4, 3)))
     batch = samples(3, 6, 3)
-    rates = rate_network(learner).settle(batch).rates[-1]
+    rates = settled_network(learner).settle(batch).rates[-1]
     counted = learner.present(batch, learner.model.free()).readout / 6000
     assert rates.max() > 0.1
     np.testing.assert_allclose(counted, rates, atol=0.03)
@@ -152,20 +152,20 @@ def test_learners_without_a_network_of_rates_are_refused_and_may_enter_one():
     settings = experiment(changes=["learner=backprop", "network.hidden=[4]"])
     learner = Backprop.build(settings, parameters((5, 4, 3)), 1)
     with pytest.raises(EqspikeError, match="Backprop: this learner has no settled network of rates"):
-        rate_network(learner)
-    assert not has_rate_network(Backprop) and has_rate_network(Spiking) and has_rate_network(Hopfield)
+        settled_network(learner)
+    assert not has_settled_network(Backprop) and has_settled_network(Spiking) and has_settled_network(Hopfield)
 
     class Own(Backprop):
         pass
 
-    rate_network.register(Own)(lambda own: RateNetwork(own.parameters, clip(1), lambda batch: batch.images, 1.0))
-    assert has_rate_network(Own) and not has_rate_network(Backprop)
+    settled_network.register(Own)(lambda own: SettledNetwork(own.parameters, clip(1), lambda batch: batch.images, 1.0))
+    assert has_settled_network(Own) and not has_settled_network(Backprop)
 
 
 def test_what_does_not_fit_or_settle_is_one_line(monkeypatch):
     learner = make("fast", network((4,)), parameters((5, 4, 3)))
     with pytest.raises(EqspikeError, match="images of 6 pixels do not fit"):
-        rate_network(learner).settle(samples(2, 6, 3))
+        settled_network(learner).settle(samples(2, 6, 3))
     monkeypatch.setattr("eqspike.gradients.settled.MOST_ITERATIONS", 3)
     with pytest.raises(EqspikeError, match="has not settled in 3 iterations"):
-        rate_network(learner).settle(samples(2, 5, 3))
+        settled_network(learner).settle(samples(2, 5, 3))

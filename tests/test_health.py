@@ -31,7 +31,7 @@ def test_healthy_network_gets_no_warning(parameters):
 
 
 def test_silent_output_stops(parameters):
-    with pytest.raises(TrainingStopped, match="the output layer is silent: no activity, no gradient.*learning_rates"):
+    with pytest.raises(TrainingStopped, match=r"the output layer is silent: no activity, no gradient.*learning_rates"):
         watch(parameters, np.full(10, 0.2), np.zeros(3))
 
 
@@ -55,7 +55,7 @@ def test_nan_and_exploding_weights_stop_at_once(parameters):
     outcome = Outcome(np.zeros((1, 3)), [np.ones(n) * 0.3 for n in (4, 10, 3)])
     assert monitor.after_batch(outcome, parameters) == []
     parameters.weights[1][2, 1] = np.nan
-    with pytest.raises(TrainingStopped, match="weight matrix 2 is no longer a number: lower training.learning_rates"):
+    with pytest.raises(TrainingStopped, match=r"weight matrix 2 is no longer a number: lower training.learning_rates"):
         monitor.after_batch(outcome, parameters)
     parameters.weights[1][2, 1] = 1e6
     with pytest.raises(TrainingStopped, match="weight matrix 2 exploded"):

@@ -1,45 +1,57 @@
-"""Broken and hostile input: one line, exit code 2, bounded memory, nothing written where it should not be.
+"""Hostile settings: one line, bounded memory; what is accepted trains.
 
-What test_config.py and test_cli.py prove is not repeated. tests/seeds/ has the inputs with which every fuzz test begins;
-what a fuzz test finds becomes a file there. Data: test_data_files.py, test_data_download.py, test_data_own_hostile.py.
-Run files: test_records.py.
+What test_settings.py proves is not repeated. tests/seeds/ has the inputs with which every fuzz test begins; what a fuzz
+test finds becomes a file there. Data: test_data_files.py, test_data_download.py, test_data_own_hostile.py. Run files:
+test_files.py. The command line: test_hostile_command_line.py.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import tomllib
 import warnings
-from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from refusals import LONGEST, MEGABYTE, SEEDS, memory, refusal, seeded
+from refusals import MEGABYTE, SEEDS, memory, refusal, seeded
 
 from eqspike import build, train
-from eqspike.cli import main
-from eqspike.cli.terminal import make_directory
-from eqspike.config import MOST_STEPS, Experiment, experiment, validated
-from eqspike.data import datasets, load
-
-# settings
+from eqspike.cli._terminal import make_directory
+from eqspike.data import Dataset, datasets, load
+from eqspike.experiments import Experiment, experiment, learners, validated
+from eqspike.settings import MOST_STEPS
 
 
-def leaves(model: type[BaseModel], prefix: str = "") -> list[str]:
+def settings_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Names of all settings, `section.key`, from the model itself."""
-    found = []
+    names = []
     for name, field in model.model_fields.items():
         part = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        found += leaves(field.annotation, f"{prefix}{name}.") if part else [prefix + name]
-    return found
+        names += settings_of(field.annotation, f"{prefix}{name}.") if part else [prefix + name]
+    return names
 
 
-SETTINGS = leaves(Experiment)
-LEARNERS = {"hopfield": "hopfield", "backprop": "backprop"}  # of the sections that the default learner does not know
+def all_settings() -> dict[str, list[str]]:
+    """Every setting of every learner and leaf, with the changes that bring it: those of the default come first."""
+    brought: dict[str, list[str]] = {}
+    for learner in sorted(learners, reverse=True):
+        chosen = [f"learner={learner}"]
+        leaves = [
+            [*chosen, f"{section}.{key}={leaf}"]
+            for section, (registry, key, _) in learners[learner].Settings.leaves.items()
+            for leaf in registry
+            if not refusal(experiment, None, [*chosen, f"{section}.{key}={leaf}"])
+        ]
+        for changes in (chosen, *leaves):
+            for name in settings_of(type(experiment(None, changes))):
+                brought.setdefault(name, changes)
+    return brought
+
+
+SETTINGS = all_settings()
 HOSTILE = {  # by what they are called in TOML, since integers of 5,000 digits are hard to write
     **{text: text for text in ("nan", "-nan", "inf", "-inf", "0", "-0.0", "-1", "-1e300", "1e300", "5e-324", "1e-300")},
     **{text: text for text in ("true", "word", '""', "[]", "[[]]", "{}", "{a=1}", "1979-05-27", "[nan]", "[true]")},
@@ -62,19 +74,24 @@ HOSTILE = {  # by what they are called in TOML, since integers of 5,000 digits a
 }
 
 
+def trained(settings: Experiment, data: Dataset) -> None:
+    limited = data.limited(settings.data.limit_train, settings.data.limit_test)
+    train(build(settings, limited), limited, settings)
+
+
 def test_every_setting_is_walked():
     assert {"seed", "name", "network.hidden", "phases.dt", "training.batch_size", "engine.threads"} <= set(SETTINGS)
-    assert len(SETTINGS) > 30
+    assert {"neuron.jump", "neuron.tau_ref", "optimiser.beta2", "hopfield.order", "backprop.cost"} <= set(SETTINGS)
+    assert SETTINGS["neuron.jump"] == ["learner=spiking", "neuron.model=adaptive-lif"] and len(SETTINGS) > 50
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_hostile_value_is_refused_in_one_line_or_trains(setting):
     """Whatever passes validation has to build and train: three samples, one batch, no NumPy warning on the screen."""
-    section = setting.split(".")[0]
     data = load("digits").limited(3, 3)
     refused = 0
     for text in HOSTILE.values():
-        changes = ["training.epochs=1", f"learner={LEARNERS.get(section, 'spiking')}", f"{setting}={text}"]
+        changes = ["training.epochs=1", *SETTINGS[setting], f"{setting}={text}"]
         if memory(experiment, None, changes) > MEGABYTE:
             pytest.fail(f"{setting}={text[:40]} took memory")
         if refusal(experiment, None, changes):
@@ -88,9 +105,7 @@ def test_hostile_value_is_refused_in_one_line_or_trains(setting):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            limited = partial(data.limited, accepted.data.limit_train, accepted.data.limit_test)
-            if not refusal(limited):
-                refusal(lambda a=accepted: train(build(a, limited()), limited(), a))
+            refusal(trained, accepted, data)
     assert refused > len(HOSTILE) / 2
 
 
@@ -111,6 +126,15 @@ def test_what_would_fill_the_memory_is_refused(learner, changes):
     assert "network.hidden" in refusal(experiment, None, [f"learner={learner}", *changes])
 
 
+@pytest.mark.parametrize("neurons", ["[1000000000]", "[10000000, 10000000]", "[200000, 1000]"])
+def test_layers_that_would_fill_the_memory_are_refused_before_they_are_counted(neurons):
+    layers = ", ".join(f"{{kind = 'dense', neurons = {n}}}" for n in neurons.strip("[]").split(","))
+    accepted = experiment(None, ["network.hidden=[]", f"network.layers=[{layers}]"])
+    digits = load("digits").limited(3, 3)
+    assert "network.hidden" in refusal(build, accepted, digits)
+    assert memory(build, accepted, digits) < 300 * MEGABYTE
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -124,7 +148,8 @@ def test_what_would_fill_the_memory_is_refused(learner, changes):
         (["engine.threads=1000000"], "engine.threads"),
         (["plasticity.beta=1e-30"], "lost in the rounding of float32"),
         ([f"network.hidden=[{'0,' * 99}]"], "and 94 more"),
-        (["a.b.c=1"], "write section.key=value"),
+        (["a.b.c=1"], "a is an unknown setting"),
+        (["a.b.c.d.e=1"], "write section.key=value"),
     ],
 )
 def test_limits_say_which_setting_to_lower(changes, message):
@@ -151,7 +176,9 @@ def test_any_file_is_an_experiment_or_refused(tmp_path_factory, content):
     assert message is None or message.startswith(str(path))
 
 
-@given(st.one_of(st.text(max_size=40), st.builds("{}={}".format, st.sampled_from(SETTINGS), st.text(max_size=20))))
+@given(
+    st.one_of(st.text(max_size=40), st.builds("{}={}".format, st.sampled_from(sorted(SETTINGS)), st.text(max_size=20)))
+)
 def test_any_change_is_taken_or_refused(change):
     refusal(experiment, None, [change])
 
@@ -164,7 +191,7 @@ json_like = st.recursive(
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(SETTINGS), json_like)
+@given(st.sampled_from(sorted(SETTINGS)), json_like)
 def test_any_table_is_taken_or_refused(setting, value):
     *section, key = setting.split(".")
     refusal(validated, {section[0]: {key: value}} if section else {key: value})
@@ -177,114 +204,12 @@ def test_path_with_nul(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_without_end_is_not_read_to_it():
-    assert "more than 100,000 bytes" in refusal(experiment, "/dev/zero")
+def test_a_file_without_end_is_not_read_to_it(tmp_path):
+    assert "this is a device, not a file" in refusal(experiment, "/dev/zero")
     assert memory(experiment, "/dev/zero") < MEGABYTE
-
-
-# the command line
-
-LONG = "n" * 5000
-PATHS = {"5,000 characters": LONG, "under a file": "file/run", "a device": "/dev/null/run", "line break": "file/\n/run"}
-COMMANDS = {
-    "model": ("train", "{}"),
-    "out": ("train", "--limit-train", "2", "--limit-test", "2", "--epochs", "1", "--out", "{}"),
-    "data": ("train", "--set", "data.name=mnist", "--data-dir", "{}"),
-    "start": ("train", "--init-from", "{}", "--out", "out"),
-    "show": ("show", "{}"),
-    "plot": ("plot", "{}"),
-    "energy": ("energy", "{}"),
-    "export": ("export", "{}", "--out", "weights.h5"),
-    "compare": ("compare", "{}"),
-    "sweep": ("sweep", "{}"),
-}
-NAMES = {
-    "up": "../up",
-    "far up": "../" * 1000 + "up",
-    "root": "/up",
-    "dots": "..",
-    "backslash": "..\\up",
-    "NUL": "a\0b",
-    "line break": "'a\\nb'",
-    "line break at the end": "'a\\n'",
-    "5,000 characters": LONG,
-    "empty": "",
-    "option": "-rf",
-    "terminal": "\x1b[31m",
-}
-
-
-def command(capsys, monkeypatch, *arguments: str) -> tuple[int, str, str]:
-    """Exit code and what was printed. In this process, for speed; what escapes `main` fails the test."""
-    monkeypatch.setattr(sys, "argv", ["eqspike", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
-
-
-@pytest.fixture
-def empty(tmp_path, monkeypatch):
-    """A directory to work in, below another in which nothing may appear."""
-    inner = tmp_path / "here"
-    inner.mkdir()
-    monkeypatch.chdir(inner)
-    monkeypatch.delenv("EQSPIKE_DATA", raising=False)
-    return tmp_path
-
-
-@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
-@pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
-def test_impossible_path_is_one_line(capsys, monkeypatch, empty, arguments, path):
-    (empty / "here/file").write_text("text")
-    code, _, err = command(capsys, monkeypatch, *(argument.format(path) for argument in arguments))
-    assert code == 2 and err.startswith("eqspike: ") and err.count("\n") == 1, err
-    assert os.listdir(empty) == ["here"] and set(os.listdir()) <= {"file", "out"}
-    assert not Path("out").exists() or not os.listdir("out")
-
-
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_run_name_that_is_no_name(capsys, monkeypatch, empty, name):
-    code, out, err = command(capsys, monkeypatch, "train", "--set", f"name={name}")
-    assert code == 2 and "name: string should match" in err and err.count("\n") == 1 and out == ""
-    assert len(err) < LONGEST and err.rstrip("\n").isprintable()
-    assert os.listdir(empty) == ["here"] and os.listdir() == []
-
-
-@pytest.mark.parametrize("name", ["a\nb", "[/bold]", "[red]", "\udcff", "{}%s", " ", "-x"], ids=ascii)
-def test_odd_directory_is_taken_as_it_is(capsys, monkeypatch, empty, name):
-    quick = ("--limit-train", "2", "--limit-test", "2", "--epochs", "1", "--set", "network.hidden=[2]")
-    code, _, err = command(capsys, monkeypatch, "train", *quick, f"--out={name}")
-    assert code == 0, err
-    assert os.listdir(empty) == ["here"] and os.listdir() == [Path(name).parts[0]] and os.listdir(name) == ["run.h5"]
-    for arguments in (("show", "--", name), ("export", "--out", f"./{name}/w.h5", "--", name)):
-        code, _, err = command(capsys, monkeypatch, *arguments)
-        assert code == 0, err
-
-
-def test_hostile_protocols(capsys, monkeypatch, empty):
-    protocol = Path("protocol.toml")
-    for text in (
-        'name = "../up"\n[grid]\nseed = [1]',
-        'name = "a"\nmodel = "\\u0000"\n[grid]\nseed = [1]',
-        'name = "a"\ngrid = ' + "[" * 2000,
-        'name = "a"\n[random]\npoints = 1000000000000\n[random.settings]\n"neuron.tau_m" = {low = 1.0, high = 2.0}',
-        'name = "a"\n[grid]\n' + "\n".join(f'"k{n}" = [{"1, " * 100}]' for n in range(9)),
-        'name = "a"\nseeds = [-1]\n[grid]\nseed = [1]',
-        "<html>",
-    ):
-        protocol.write_text(text)
-        code, _, err = command(capsys, monkeypatch, "sweep", str(protocol))
-        assert code == 2 and err.count("\n") == 1, err
-        assert os.listdir(empty) == ["here"] and os.listdir() == ["protocol.toml"]
-
-
-def test_options_are_checked_like_settings(capsys, monkeypatch, empty):
-    for option in ("--seed", "--epochs", "--threads", "--limit-train", "--limit-test"):
-        for value in ("-1", "nan", "1e300", "1" + "0" * 400, "9" * 5000, "true", ""):
-            code, _, err = command(capsys, monkeypatch, "train", option, value)
-            assert code == 2 and err.count("\n") == 1, err
-    assert os.listdir() == []
+    (tmp_path / "endless.toml").write_bytes(b"#" * 10**8)
+    assert "more than 100,000 bytes" in refusal(experiment, tmp_path / "endless.toml")
+    assert memory(experiment, tmp_path / "endless.toml") < MEGABYTE
 
 
 def test_seeds_are_what_they_say():

@@ -16,9 +16,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "eqspike"
 FLOORS = [  # a package or module imports only from those above it, and from itself
-    *("errors", "reading", "registry", "settings", "randomness", "threads", "files", "kernels", "resources"),
+    *("output", "errors", "reading", "registry", "settings", "randomness", "threads", "files", "kernels", "resources"),
     *("data", "model", "engines", "learning.optimisers", "learning.schedules", "experiments"),
-    *("learning.work", "learning.learner", "learning.health", "learning.position", "learning.loop"),
+    *(
+        "learning.work",
+        "learning.arithmetic",
+        "learning.learner",
+        "learning.health",
+        "learning.position",
+        "learning.loop",
+    ),
     *("rates", "learners", "gradients", "runs", "cost", "view", "cli", "testing"),
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -64,7 +71,11 @@ def test_imports_go_one_way(path):
 def test_no_file_is_about_two_things():
     names = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True)
     paths = [ROOT / name for name in names.stdout.split()] or FILES
-    long = {str(path.relative_to(ROOT)): n for path in paths if path.exists() and (n := len(path.read_text().splitlines())) > 300}
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in paths
+        if path.exists() and (n := len(path.read_text().splitlines())) > 300
+    }
     assert long == {}
 
 
@@ -85,7 +96,9 @@ def test_the_version_stands_once():
 
 
 def test_messages_are_plain_english():
-    wrong = re.compile(r"[Cc]an not\b|(?<!there )\b(is|are) no (run|setting|file|directory|number|multiple|range|export)\b")
+    wrong = re.compile(
+        r"[Cc]an not\b|(?<!there )\b(is|are) no (run|setting|file|directory|number|multiple|range|export)\b"
+    )
     for path in [*FILES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "models").glob("*.toml")]:
         assert not (match := wrong.search(path.read_text())), f"{path.name}: {match[0]!r}"
 
@@ -93,7 +106,9 @@ def test_messages_are_plain_english():
 def test_help_and_models_import_no_compiler():
     code = "import sys; from eqspike.cli import cli; cli({!r}, standalone_mode=False); print(sorted(sys.modules), file=sys.stderr)"
     for arguments in (["--help"], ["train", "--help"], ["models"]):
-        done = subprocess.run([sys.executable, "-c", code.format(arguments)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(arguments)], capture_output=True, text=True, check=True
+        )
         assert not {"numba", "brian2", "scipy", "h5py", "matplotlib"} & set(re.findall(r"'(\w+)'", done.stderr))
 
 
@@ -124,7 +139,11 @@ def test_an_installed_wheel_has_models_and_protocols(wheel):
     assert trained["name"] == "eqspike_300"
     code = "import eqspike, pathlib; from eqspike.resources import named; print(pathlib.Path(eqspike.__file__).parent, len(named('protocols')))"
     where = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=wheel, env=os.environ | {"PYTHONPATH": str(wheel / "site")}, capture_output=True, text=True
+        [sys.executable, "-P", "-c", code],
+        cwd=wheel,
+        env=os.environ | {"PYTHONPATH": str(wheel / "site")},
+        capture_output=True,
+        text=True,
     ).stdout.split()
     assert where[0].startswith(str(wheel / "site")) and int(where[1]) == len(list((ROOT / "protocols").glob("*.toml")))
     assert (wheel / "site/eqspike/py.typed").exists()

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from networks import rasters
 
-from eqspike import build, experiment, exports, train
+from eqspike import build, experiment, train
 from eqspike.data import load
-from eqspike.encoding import rasters
 from eqspike.learning.loop import make_batch
+from eqspike.runs.exports import Weights
+from eqspike.runs.exports.nir import NIR_DT, nir_graph
 
 SAMPLES, AGREE = 100, 0.95
 
@@ -26,12 +28,12 @@ def trained():
     settings, data = experiment(changes=["training.epochs=4"]), load("digits")
     network = build(settings, data)
     train(network, data, settings)
-    fine = experiment(changes=["phases.dt=0.1"])  # the same network in steps of exports.NIR_DT
+    fine = experiment(changes=["phases.dt=0.1"])  # the same network in steps of NIR_DT
     batch = make_batch(data.test, np.arange(SAMPLES), 0, "test")
     decisions = build(fine, data, network.parameters).predict(batch).predicted
     assert np.mean(decisions == batch.labels) > 0.85
     steps = fine.phases.steps("free")
-    return exports.Weights(settings, network.parameters), rasters(fine, batch, steps), decisions
+    return Weights(settings, network.parameters), rasters(fine, batch, steps), decisions
 
 
 def decided(net, raster: np.ndarray) -> np.ndarray:
@@ -47,7 +49,7 @@ def decided(net, raster: np.ndarray) -> np.ndarray:
 def test_snntorch_reads_the_feed_forward_graph(trained):
     reader = pytest.importorskip("snntorch.import_nir")
     weights, raster, expected = trained
-    net = reader.import_from_nir(exports.nir_graph(weights, feedforward=True))
+    net = reader.import_from_nir(nir_graph(weights, feedforward=True))
     assert np.mean(decided(net, raster) == expected) >= AGREE
 
 
@@ -57,6 +59,6 @@ def test_norse_reads_both_graphs(trained, feedforward):
     from norse.torch.functional.reset import reset_subtract
 
     weights, raster, expected = trained
-    graph = exports.nir_graph(weights, feedforward=feedforward)
-    net = norse.from_nir(graph, dt=exports.NIR_DT / 1000, reset_method=reset_subtract)
+    graph = nir_graph(weights, feedforward=feedforward)
+    net = norse.from_nir(graph, dt=NIR_DT / 1000, reset_method=reset_subtract)
     assert np.mean(decided(net, raster) == expected) >= AGREE

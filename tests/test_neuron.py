@@ -10,12 +10,12 @@ from networks import make, network
 from scipy.integrate import solve_ivp
 
 from eqspike.data.batch import Batch
-from eqspike.model.parameters import Parameters
 from eqspike.engines.fast.neuron import Layer
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.model.neurons import neurons
 from eqspike.model.neurons.lif import lif
+from eqspike.model.parameters import Parameters
 from eqspike.model.text import evaluate
 from eqspike.testing import check_neuron, compare_engines, scenario
 
@@ -173,7 +173,9 @@ def test_text_that_is_not_a_neuron_is_one_line(change, message, monkeypatch):
 def test_equal_time_constants_are_no_singularity():
     currents = np.array([0.1, 0.3, 0.7])
     changes = ("neuron.tau_m=1.0", "neuron.tau_syn=1.0")
-    np.testing.assert_array_equal(measured_rate("fast", currents, *changes), measured_rate("brian2", currents, *changes))
+    np.testing.assert_array_equal(
+        measured_rate("fast", currents, *changes), measured_rate("brian2", currents, *changes)
+    )
 
 
 def test_floor_holds():

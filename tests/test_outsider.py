@@ -11,12 +11,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from networks import make, network, parameters, samples
+from networks import make, network, parameters, rasters, samples
 
-from eqspike import build, datasets, exports, phases, train
+from eqspike import build, data, train
 from eqspike.experiments import experiment
-from eqspike.encoding import initial_potentials, rasters
 from eqspike.learning.loop import make_batch
+from eqspike.randomness import MEMBRANE, uniforms
+from eqspike.runs.exports import Weights, writer
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "outsider.py"
 
@@ -43,11 +44,13 @@ def test_from_our_input_spikes_and_potentials_it_gets_our_spikes(tmp_path, hidde
     """One for one; tau_m = 1 ms is tau_syn too."""
     settings, values, batch = network(hidden, change), parameters((20, *hidden, 10)), samples(6, 20, 10)
     ours = make("fast", settings, values)
-    expected = ours.present(batch, phases.free_phase(settings))
-    exports.write_hdf5(exports.Weights(settings, values), tmp_path / "weights.h5")
+    expected = ours.present(batch, ours.model.free())
+    writer("hdf5")(Weights(settings, values), tmp_path / "weights.h5")
 
     inputs = rasters(settings, batch, settings.phases.steps("free")).transpose(1, 0, 2)
-    first = np.split(initial_potentials(settings, batch, sum(values.sizes[1:])), np.cumsum(values.sizes[1:-1]), axis=1)
+    first = np.split(
+        uniforms(batch.streams(settings.seed, MEMBRANE), sum(values.sizes[1:])), np.cumsum(values.sizes[1:-1]), axis=1
+    )
     with h5py.File(tmp_path / "weights.h5") as file:
         counts, decisions = outsider().simulate(file, inputs, first)
 
@@ -58,19 +61,19 @@ def test_from_our_input_spikes_and_potentials_it_gets_our_spikes(tmp_path, hidde
 
 
 def test_with_random_numbers_of_its_own_it_gets_our_counts_and_decisions(tmp_path):
-    data, settings = datasets.load("digits"), experiment(changes=["training.epochs=4"])
-    ours = build(settings, data)
-    train(ours, data, settings)
-    exports.write_hdf5(exports.Weights(settings, ours.parameters), tmp_path / "weights.h5")
-    np.save(tmp_path / "images.npy", data.test.pixels / data.test.white)
+    digits, settings = data.load("digits"), experiment(changes=["training.epochs=4"])
+    ours = build(settings, digits)
+    train(ours, digits, settings)
+    writer("hdf5")(Weights(settings, ours.parameters), tmp_path / "weights.h5")
+    np.save(tmp_path / "images.npy", digits.test.pixels / digits.test.white)
     call = [sys.executable, str(EXAMPLE), "weights.h5", "images.npy"]
     answer = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     decisions, counts = np.array(answer[0].split()[1:], int), np.array(answer[1].split()[3:], float)
 
-    expected = ours.predict(make_batch(data.test, np.arange(len(data.test)), 0, "test"))
-    assert len(data.test) > 300
+    expected = ours.predict(make_batch(digits.test, np.arange(len(digits.test)), 0, "test"))
+    assert len(digits.test) > 300
     steps = settings.phases.steps("free")
     np.testing.assert_allclose(counts, [layer.sum() * steps for layer in expected.activity], rtol=0.01)
-    labels = data.test.labels
+    labels = digits.test.labels
     assert np.mean(decisions == expected.predicted) > 0.95
     assert abs(np.mean(decisions == labels) - np.mean(expected.predicted == labels)) < 0.02

@@ -93,7 +93,9 @@ def test_random_sign_of_beta():
     settings = network((4,), "plasticity.estimator=one-sided", "plasticity.beta_sign=random")
     learner = make("fast", settings, parameters((6, 4, 3)))
     signs = [
-        random_sign(learner.model.seed, Batch(np.zeros((1, 6), np.float32), np.zeros(1, int), np.array([sample]), epoch))
+        random_sign(
+            learner.model.seed, Batch(np.zeros((1, 6), np.float32), np.zeros(1, int), np.array([sample]), epoch)
+        )
         for sample in range(20)
         for epoch in range(20)
     ]
@@ -116,11 +118,16 @@ def test_a_phase_says_where_it_starts_from():
     phases = rules["centered"]().schedule(60, 30, 1.0)
     assert sources(phases) == [-1, 0, 0]
     assert sources(rules["one-sided"]().schedule(60, 30, 1.0)) == [-1, 0, 1]
-    with pytest.raises(ValueError, match="'b', which does not come before it"):
+    with pytest.raises(ValueError, match=r"'b', which does not come before it"):
         sources([Phase("a", 3), Phase("c", 3, start="b")])
-    assert [(p.steps, p.raster_from, p.sign) for p in split([Phase("free", 60)], "free", 30, sign=-1)] == [(30, 0, 0), (30, 30, -1)]
+    assert [(p.steps, p.raster_from, p.sign) for p in split([Phase("free", 60)], "free", 30, sign=-1)] == [
+        (30, 0, 0),
+        (30, 30, -1),
+    ]
 
 
 def test_an_unknown_rule_is_one_line_with_the_names():
-    with pytest.raises(EqspikeError, match="plasticity.estimator: unknown estimator 'centred': did you mean 'centered'"):
+    with pytest.raises(
+        EqspikeError, match=r"plasticity.estimator: unknown estimator 'centred': did you mean 'centered'"
+    ):
         experiment(changes=["plasticity.estimator=centred"])

@@ -12,10 +12,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {"README.md": README} | {f"docs/{page.name}": page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+PAGES = {"README.md": README} | {
+    f"docs/{page.name}": page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")
+}
 TEXT = "\n".join(PAGES.values())
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = re.findall(r"^python run_sim\.py (.*?)(?:\s+#.*)?$", "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)), re.M)
+COMMANDS = re.findall(
+    r"^python run_sim\.py (.*?)(?:\s+#.*)?$", "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)), re.M
+)
+
+SCRIPTS = [
+    path
+    for kind in ("benchmarks", "protocols")
+    for path in sorted((ROOT / kind).glob("*.py"))
+    if path.name != "images.py"
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +59,14 @@ def test_commands_and_options_exist(command):
             assert (ROOT / argument).exists()
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_says_what_it_does(script):
+    """And so finds all that it imports."""
+    done = subprocess.run([sys.executable, str(script), "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--help" in done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_are_linked_exist(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGES[page]):
@@ -56,7 +75,7 @@ def test_files_that_are_linked_exist(page):
 
 def test_ci_installs_and_tests_as_the_readme_says():
     script = (ROOT / ".ci/run").read_text()
-    install, test = 'pip install -e ".[test]" && pytest'.split(" && ")
-    assert f"{install} && {test}" in README
-    assert install.replace("install", "install --quiet") in script and f"\n{test}" in script
+    assert 'pip install -e ".[test]" && pytest' in README
+    assert 'pip install --quiet -e ".[dev]"' in script and "\npytest" in script
+    assert '"eqspike[test]"' in re.search(r"^dev = (.*)$", (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert os.access(ROOT / "run_sim.py", os.R_OK)

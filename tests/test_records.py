@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 from networks import spoil
 
-from eqspike import records
-from eqspike.experiments import experiment
+from eqspike import build, load_weights, records
 from eqspike.data import load
-from eqspike.engines import engine
 from eqspike.errors import EqspikeError
-from eqspike.learning.loop import Hooks, initial_parameters, train
+from eqspike.experiments import experiment
+from eqspike.learning.loop import Hooks, train
+from eqspike.runs.exports import of_run, writer
+from eqspike.runs.run import train_run
 
 
 @pytest.fixture(scope="module")
 def run():
     settings = experiment(changes=["training.epochs=2", "network.hidden=[9,7]"])
     data = load("digits").limited(60, 40)
-    learner = engine(settings, initial_parameters(settings, data.inputs, data.classes))
+    learner = build(settings, data)
     found = records.Run(settings, learner.parameters, learner.phases, records.describe(data), status=records.FINISHED)
 
     def keep(epoch, evaluation):
@@ -47,6 +48,20 @@ def test_round_trip(run, tmp_path):
             np.testing.assert_array_equal(after.train_counts[name], count)
 
 
+@pytest.mark.parametrize("learner", ["spiking", "hopfield", "backprop"])
+def test_a_network_that_was_given_by_its_layers_is_read_back(learner, tmp_path):
+    layers = ["network.hidden=[]", "network.layers=[{kind = 'dense', neurons = 9}, {kind = 'dense', neurons = 7}]"]
+    settings = experiment(changes=[f"learner={learner}", "training.epochs=1", *layers])
+    run = train_run(settings, load("digits").limited(40, 20), tmp_path / "run.h5")
+    found = records.load(tmp_path)
+    assert found.experiment == settings and found.parameters.couplings == run.parameters.couplings
+    assert found.parameters.couplings[0].below == (8, 8) and found.parameters.sizes == (64, 9, 7, 10)
+    assert found.parameters.vector.tobytes() == run.parameters.vector.tobytes()
+    for kind in ("hdf5", "npz"):
+        writer(kind)(of_run(run), tmp_path / kind)
+        assert load_weights(tmp_path / kind).parameters.couplings == run.parameters.couplings
+
+
 def test_plain_h5py_reads_it(run, tmp_path):
     records.save(run, tmp_path / "run.h5")
     with h5py.File(tmp_path / "run.h5") as file:
@@ -67,7 +82,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monk
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, step, no_space)
-            with pytest.raises(EqspikeError, match="run.h5: cannot write this file: No space left on device"):
+            with pytest.raises(EqspikeError, match=r"run.h5: cannot write this file: No space left on device"):
                 records.save(run, tmp_path / "run.h5")
         assert (tmp_path / "run.h5").read_bytes() == before
         assert os.listdir(tmp_path) == ["run.h5"]
@@ -80,22 +95,22 @@ def test_a_missing_directory_is_made(run, tmp_path):
 
 def test_no_directory_can_be_made_below_a_file(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EqspikeError, match="run.h5: cannot write this file: .*/file is no directory"):
+    with pytest.raises(EqspikeError, match=r"run.h5: cannot write this file: .*/file is not a directory"):
         records.save(run, tmp_path / "file" / "run.h5")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file.attrs.__delitem__("format"), "is no run file"),
+        (lambda file: file.attrs.__delitem__("format"), "is not a run file"),
         (lambda file: file.attrs.__setitem__("format_version", 99), "newer eqspike"),
-        (lambda file: file.attrs.__setitem__("experiment", '{"speed": 3}'), "speed is no setting"),
-        (lambda file: file.attrs.__setitem__("experiment", "{"), "no readable run file"),
-        (lambda file: file.__delitem__("parameters/biases/1"), "no readable run file"),
-        (lambda file: file.__delitem__("epochs"), "no readable run file"),
-        (lambda file: file["parameters/weights/0"].__setitem__((0, 0), np.nan), "no numbers"),
-        (lambda file: file.move("parameters/weights/1", "parameters/weights/3"), "no readable run file"),
-        (lambda file: file.__delitem__("parameters/weights/2"), "make no network"),
+        (lambda file: file.attrs.__setitem__("experiment", '{"speed": 3}'), "speed is an unknown setting"),
+        (lambda file: file.attrs.__setitem__("experiment", "{"), "not a readable run file"),
+        (lambda file: file.__delitem__("parameters/biases/1"), "not a readable run file"),
+        (lambda file: file.__delitem__("epochs"), "not a readable run file"),
+        (lambda file: file["parameters/weights/0"].__setitem__((0, 0), np.nan), "not numbers"),
+        (lambda file: file.move("parameters/weights/1", "parameters/weights/3"), "not a readable run file"),
+        (lambda file: file.__delitem__("parameters/weights/2"), "do not make the network"),
     ],
 )
 def test_broken_file(run, tmp_path, change, message):
@@ -110,5 +125,5 @@ def test_no_run_at_all(tmp_path):
     with pytest.raises(EqspikeError, match="there is no such run"):
         records.load(tmp_path / "run.h5")
     (tmp_path / "run.h5").write_text("not HDF5")
-    with pytest.raises(EqspikeError, match="this is no run file"):
+    with pytest.raises(EqspikeError, match="this is not a run file"):
         records.load(tmp_path)

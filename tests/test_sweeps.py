@@ -15,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
-from eqspike import plots, records, sweeps
-from eqspike.cli import sweeping
+from eqspike import records, resources
+from eqspike.cli.reproduce import reproduce
 from eqspike.errors import EqspikeError
-from eqspike.runs.protocol import plan, read_sweep, rows
+from eqspike.runs.protocol import Point, Sweep, plan, read_sweep, rows
 from eqspike.runs.sweep import run_sweep
+from eqspike.view.sweeps import sweep, sweeps
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'settings = ["training.epochs=2", "data.limit_train=60", "data.limit_test=40", "network.hidden=[12]"]'
@@ -32,7 +33,7 @@ seeds = [0, 1]
 """
 
 
-def protocol(tmp_path: Path, text: str = GRID) -> sweeps.Sweep:
+def protocol(tmp_path: Path, text: str = GRID) -> Sweep:
     path = tmp_path / "small.toml"
     path.write_text(text)
     return read_sweep(path)
@@ -42,7 +43,7 @@ def run_files(directory: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in directory.glob("*/run.h5")}
 
 
-def weights(point: sweeps.Point) -> bytes:
+def weights(point: Point) -> bytes:
     return point.run.parameters.vector.tobytes()
 
 
@@ -90,7 +91,9 @@ def test_sweep_runs_every_point_and_repeats_none(tmp_path):
 
 
 def test_failures_are_recorded_and_do_not_end_the_sweep(tmp_path):
-    text = f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e6]\n'
+    text = (
+        f'name = "f"\n{SMALL}\n[[points]]\n"encoding.max_rate" = 3.0\n[[points]]\n"training.learning_rates" = [1e6]\n'
+    )
     points = plan(protocol(tmp_path, text + '[[points]]\n"training.batch_size" = 10\n'))
     run_sweep(points, tmp_path / "out", workers=1)
     assert "encoding.max_rate = 3.0" in points[0].failure
@@ -102,7 +105,11 @@ def test_failures_are_recorded_and_do_not_end_the_sweep(tmp_path):
 
 def test_killed_sweep_continues(tmp_path):
     """SIGKILL to the whole sweep once two points are there."""
-    text = GRID.replace("[0, 1]", "[0, 1, 2]").replace("epochs=2", "epochs=20").replace("limit_train=60", "limit_train=300")
+    text = (
+        GRID.replace("[0, 1]", "[0, 1, 2]")
+        .replace("epochs=2", "epochs=20")
+        .replace("limit_train=60", "limit_train=300")
+    )
     protocol(tmp_path, text)
     command = [sys.executable, str(ROOT / "run_sim.py"), "sweep", "small.toml", "--workers", "1", "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -125,7 +132,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path):
     points = plan(protocol(tmp_path, GRID.replace("epochs=2", "epochs=30")))
     killed = []
 
-    def kill_a_worker(point: sweeps.Point) -> None:
+    def kill_a_worker(point: Point) -> None:
         children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
         workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
         if not killed and workers:
@@ -171,7 +178,7 @@ def test_dask_cluster_loses_a_worker_and_nothing_else(tmp_path, cluster):
     text = GRID.replace("[0, 1]", "[0, 1, 2]").replace("epochs=2", "epochs=10")
     points, seen = plan(protocol(tmp_path, text)), []
 
-    def kill_one(point: sweeps.Point) -> None:
+    def kill_one(point: Point) -> None:
         seen.append(point)
         workers[0].kill()
 
@@ -184,7 +191,7 @@ def test_dask_cluster_loses_a_worker_and_nothing_else(tmp_path, cluster):
 
 
 def test_no_scheduler(tmp_path):
-    with pytest.raises(EqspikeError, match="--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
+    with pytest.raises(EqspikeError, match=r"--scheduler tcp://127.0.0.1:9: no Dask scheduler answers"):
         run_sweep(plan(protocol(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:9")
 
 
@@ -194,12 +201,15 @@ def test_no_scheduler(tmp_path):
         (SMALL, "name: field required"),
         ('name = "x"', "exactly one of"),
         (GRID + "[random]\npoints = 2\nsettings = {a = {low = 1.0, high = 2.0}}", "exactly one of"),
-        ("speed = 3" + GRID, "speed is no setting"),
-        (GRID + '[[drawings]]\nx = "epoch"\ny = "speed"', "drawings.y = 'speed' is none of test_accuracy"),
+        ("speed = 3" + GRID, "speed is an unknown setting"),
+        (GRID + '[[drawings]]\nx = "epoch"\ny = "speed"', "drawings.y = 'speed' is not one of test_accuracy"),
         (GRID.replace("small", "../small"), "name"),
         (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
         ("name = ", "cannot read this protocol"),
-        ('name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}', "no log range"),
+        (
+            'name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}',
+            "do not make a log range",
+        ),
     ],
 )
 def test_bad_protocols_are_one_line(tmp_path, text, message):
@@ -209,7 +219,7 @@ def test_bad_protocols_are_one_line(tmp_path, text, message):
 
 
 def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):
-    with pytest.raises(EqspikeError, match="training.speed is no setting"):
+    with pytest.raises(EqspikeError, match=r"training.speed is an unknown setting"):
         plan(protocol(tmp_path, GRID.replace("training.epochs=2", "training.speed=2")))
 
 
@@ -217,7 +227,7 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     points = plan(protocol(tmp_path))
     run_sweep(points, tmp_path / "out", workers=1)
     axes = Figure().subplots()
-    plots.sweep(rows(points), "plasticity.beta", "test_error", axes)
+    sweep(rows(points), "plasticity.beta", "test_error", axes)
     line, _, bars = axes.containers[0]
     errors = np.array([point.run.epochs[-1].test_error for point in points]).reshape(2, 2)
     np.testing.assert_allclose(line.get_data(), [[0.5, 1.0], errors.mean(1)])
@@ -225,12 +235,12 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     np.testing.assert_allclose(spans, errors.std(1), atol=1e-12)
 
     axes = Figure().subplots()
-    plots.sweep(rows(points), "epoch", "train_error", axes)
+    sweep(rows(points), "epoch", "train_error", axes)
     assert [container.get_label() for container in axes.containers] == ["beta = 0.5", "beta = 1"]
 
     drawings = '[[drawings]]\nx = "epoch"\n[[drawings]]\nx = "plasticity.beta"\ntitle = "beta"\n'
     read = protocol(tmp_path, GRID + drawings)
-    figure = plots.sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
+    figure = sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
     assert [axes.get_title() for axes in figure.axes] == ["small", "beta"]
 
 
@@ -245,12 +255,14 @@ def test_protocols_in_the_repository_can_be_planned(path):
 def test_every_file_that_reproduce_names_is_there(tmp_path, monkeypatch, quick):
     (tmp_path / "protocols").mkdir()
     for learner in ("a", "b"):
-        drawings = "".join(f'[[drawings]]\n{number}x = "plasticity.beta"\n' for number in ("", "figure = 5\n", "figure = 4\n"))
+        drawings = "".join(
+            f'[[drawings]]\n{number}x = "plasticity.beta"\n' for number in ("", "figure = 5\n", "figure = 4\n")
+        )
         text = GRID.replace('"small"', f'"{learner}"') + drawings + "[quick]\nseeds = [0]\n"
         (tmp_path / "protocols" / f"{learner}.toml").write_text(text)
-    monkeypatch.setattr(sweeping, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(resources, "resource_directory", lambda kind: tmp_path / kind)
     call = ["4", "--json", "--quiet", "--workers", "1", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(sweeping.reproduce, call + ["--quick"] * quick, catch_exceptions=False)
+    done = CliRunner().invoke(reproduce, call + ["--quick"] * quick, catch_exceptions=False)
     found = json.loads(done.stdout)["4"]
     assert [each["name"] for each in found] == ["a", "b"]
     for each in found:

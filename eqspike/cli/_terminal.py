@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 
 from ..errors import EqspikeError
+from ..output import printable
 from ..registry import load_plugin
 
 if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wait for it
@@ -50,7 +51,9 @@ def command(function: Callable[..., Any]) -> click.Command:
 
 
 data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are. Default: $EQSPIKE_DATA or data/."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where the data set's files are. Default: $EQSPIKE_DATA or data/.",
 )
 data_option = click.option(
     "--data", "own_data", metavar="NAME|FILE", help="Data set, or your own: .npz, .h5, or a directory of idx files."
@@ -76,7 +79,7 @@ def program() -> str:
 
 def clean(value: object) -> str:
     """Text of a file as it may reach the terminal: without control characters and without markup."""
-    return escape("".join(c if c.isprintable() else " " for c in str(value)))
+    return escape(printable(value))
 
 
 def progress_bar(screen: Console) -> Bar:
@@ -110,7 +113,12 @@ def load_data(settings: Experiment, data_dir: Path | None, screen: Console) -> D
 
 
 def data_of_run(
-    settings: Experiment, described: Mapping[str, Any], own: str | None, data_dir: Path | None, run: Path, screen: Console
+    settings: Experiment,
+    described: Mapping[str, Any],
+    own: str | None,
+    data_dir: Path | None,
+    run: Path,
+    screen: Console,
 ) -> Dataset:
     """What a run was trained on: where it was then, or where `--data` says. Raises EqspikeError if it is something else."""
     from ..experiments import changed
@@ -122,7 +130,9 @@ def data_of_run(
         dataset = load_data(settings, data_dir, screen)
     except EqspikeError as error:
         if location and own is None:
-            raise EqspikeError(f"{run}: was trained on {location}, which cannot be used: {error}; say where it is: --data") from error
+            raise EqspikeError(
+                f"{run}: was trained on {location}, which cannot be used: {error}; say where it is: --data"
+            ) from error
         raise
     if dataset.checksum != described["checksum"]:
         raise EqspikeError(f"{run}: was trained on other data: {dataset.name} has another checksum than the run's")
@@ -141,13 +151,9 @@ def make_directory(path: Path) -> Path:
 
 def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     """Write a picture, whole or not at all."""
-    from ..files import write_whole
+    from ..view.drawing import save
 
-    kinds = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in kinds:
-        raise EqspikeError(f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance")
-    write_whole(path, lambda part: figure.savefig(part, dpi=150, format=kind))
+    save(figure, path)
     screen.print(f"wrote {clean(path)}")
 
 
@@ -170,17 +176,20 @@ def cosines(epoch: Epoch) -> str:
     return "".join(f"   {part}" for part in parts)
 
 
-def per_inference(counts: Mapping[str, NDArray]) -> dict[str, float]:
+def per_inference(counts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     """Counts as a JSON object names them."""
     return {f"{name}_per_inference": float(count.sum()) for name, count in counts.items()}
 
 
-def print_counts(counts: Mapping[str, NDArray], run: Run, screen: Console) -> None:
+def print_counts(counts: Mapping[str, NDArray[Any]], run: Run, screen: Console) -> None:
     """Counts of an inference in one line."""
     totals = {name: float(count.sum()) for name, count in counts.items() if count.any()}
     parts = []
     for name, n in sorted(totals.items(), key=lambda item: item[0] != "spikes"):  # spikes first
         parts.append(f"{n:,.{0 if abs(n) >= 100 else 2}f} {clean(name.replace('_', ' '))}")
-        if name == "spikes":
-            parts[0] += f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0), strict=True))})"
-    screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)
+        if name == "spikes" and counts[name].shape[1:] == (len(run.layers),):
+            parts[0] += (
+                f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0), strict=True))})"
+            )
+    if parts:
+        screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)

@@ -12,11 +12,13 @@ from ._terminal import command, quiet_option, save_figure, save_page, screen_for
 
 @command
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("compare.png"), show_default=True, help=".png or .html")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("compare.png"), show_default=True, help=".png or .html"
+)
 @click.option("--device", default="45nm", show_default=True, help="Whose joules; one that does all that the runs do.")
 @quiet_option
 def compare(runs: tuple[Path, ...], out: Path, device: str, quiet: bool) -> None:
-    """Draw several RUNS in one picture: learning curves, and accuracy against the energy of an inference."""
+    """Draw several RUNS in one picture: learning curves, and accuracy against energy per inference."""
     from ..runs import records
     from ..view import comparison
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ._terminal import (
     clean,
     command,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..learning.work import Work
     from ..runs.records import Run
-    from ..view.plots import Tradeoff
+    from ..view.sweeps import Tradeoff
 
 COUNTED = 100  # test samples on which the effective products of a network of rates are counted
 FREE = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the free phase
@@ -48,7 +48,7 @@ RATE = (0.1, 0.25, 0.5, 0.75, 1.0)  # of max_rate
     "--plot",
     "picture",
     type=click.Path(path_type=Path),
-    help="Draw accuracy against energy, over the length of the free phase and over max_rate.",
+    help="Draw accuracy against energy, over the length of the free phase and over max_rate, if inputs have one.",
 )
 @click.option("--limit-test", type=click.IntRange(min=1), default=2000, show_default=True, help="Samples of --plot.")
 @data_option
@@ -94,7 +94,7 @@ def energy(
             "neurobench": metrics,
             "estimated_joules": [asdict(estimate) for estimate in estimates],
         }
-        print(json.dumps(answer, allow_nan=False))
+        print(to_json(answer))
 
 
 def _effective_macs(run: Run, data: Dataset) -> float | None:
@@ -117,20 +117,21 @@ def _print(
         for kind, pair in works.items():
             counted.add_row(f"{split}, {kind}", *(f"{n:,.0f}" if n else "" for n in asdict(pair[place]).values()))
     screen.print(counted)
-    shown = (f"{name} {value:,.{3 if 0 < value < 1 else 0}f}" for name, value in metrics.items() if value is not None)
-    screen.print("NeuroBench: " + ", ".join(shown))
+    numbers = (f"{name} {value:,.{3 if 0 < value < 1 else 0}f}" for name, value in metrics.items() if value is not None)
+    screen.print("NeuroBench: " + ", ".join(numbers))
 
     kinds = list(works)
-    gpu = next((e.joules["backprop"] for e in estimates if e.device == "gpu" and "backprop" in e.joules), None)
+    gpu = next((e.joules["backprop"] for e in estimates if e.device == "gpu" and "backprop" in e.joules), (None, None))
     for place, split in enumerate(("inference", "training")):
         estimated = Table(f"joules, estimated, of one {split}", "table", *kinds, title_justify="left")
-        if gpu is not None:
+        theirs = gpu[place]
+        if theirs is not None:
             estimated.add_column("times below backprop on gpu", justify="right")
         for estimate in estimates:
             cells = [_joules(estimate.joules[kind][place]) for kind in kinds]
             ours = estimate.joules["as measured"][place]
-            if gpu is not None:
-                cells.append(f"{gpu[place] / ours:,.3g}" if ours else "-")
+            if theirs is not None:
+                cells.append(f"{theirs / ours:,.3g}" if ours else "-")
             estimated.add_row(clean(estimate.device), clean(estimate.table), *cells)
         screen.print(estimated)
     for name in dict.fromkeys(estimate.device for estimate in estimates):
@@ -138,9 +139,11 @@ def _print(
         known = [joules for joules in same if joules]
         if len(known) > 1:
             low, high = min(known), max(known)
-            screen.print(f"{clean(name)}: {_joules(low)} to {_joules(high)} per inference; its tables differ {high / low:,.1f} times")
+            screen.print(
+                f"{clean(name)}: {_joules(low)} to {_joules(high)} per inference; its tables differ {high / low:,.1f} times"
+            )
     screen.print(f"test accuracy {accuracy:.2%}")
-    if gpu is not None:
+    if any(gpu):
         screen.print(
             "EqSpike's claim is 1,000 (inference) and 100 (training) times below a GPU. A number below 1 in the last column"
             " is MORE than backprop takes there."
@@ -150,28 +153,27 @@ def _print(
 def _joules(value: float | None) -> str:
     if value is None:
         return "-"
-    for scale, unit in ((1, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ")):
-        if value >= scale:
-            break
+    units = ((1, "J"), (1e-3, "mJ"), (1e-6, "uJ"))
+    scale, unit = next(((scale, unit) for scale, unit in units if value >= scale), (1e-9, "nJ"))
     return f"{value / scale:.3g} {unit}"
 
 
 def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], picture: Path, screen: Console) -> None:
-    from matplotlib.figure import Figure
-
     from ..experiments import validated
     from ..learners import build
     from ..learning.loop import evaluate
     from ..learning.work import Work
-    from ..view import plots
+    from ..view.drawing import new_figure
+    from ..view.sweeps import Tradeoff, cost_label, tradeoff
 
     if "spikes" not in run.epochs[-1].test_counts:
         raise EqspikeError("--plot shows spikes against accuracy; this run has none")
     device = next(table.device[estimate.device] for table in tables if table.name == estimate.table)
     lines: dict[str, list[Tradeoff]] = {}
     with progress_bar(screen) as bar:
-        task = bar.add_task("accuracy against energy", total=len(FREE) + len(RATE), speed="", error="")
-        for kind, shares in (("free phase", FREE), ("max_rate", RATE)):
+        drawn = {"free phase": FREE} | ({"max_rate": RATE} if "max_rate" in run.experiment.table()["encoding"] else {})
+        task = bar.add_task("accuracy against energy", total=sum(map(len, drawn.values())), speed="", error="")
+        for kind, shares in drawn.items():
             for share in shares:
                 table = run.experiment.table()
                 if kind == "max_rate":
@@ -182,10 +184,10 @@ def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], pi
                 settings = validated(table)
                 result = evaluate(build(settings, data, run.parameters), data.test)
                 joules = device.joules(Work.counted(result.counts)) or 0.0
-                lines.setdefault(kind, []).append(plots.Tradeoff(label, joules, 1 - result.error))
+                lines.setdefault(kind, []).append(Tradeoff(label, joules, 1 - result.error))
                 bar.advance(task)
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    plots.tradeoff(lines, f"energy of an inference, {estimate.device} by {estimate.table} (J, estimated)", figure.subplots())
+    figure = new_figure(7, 4.5)
+    tradeoff(lines, cost_label(estimate.device, estimate.table), figure.subplots())
     save_figure(figure, picture, screen)
 
 

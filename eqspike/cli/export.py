@@ -15,7 +15,9 @@ from ._terminal import clean, command, quiet_option, run_argument, screen_for
 @run_argument
 @click.option("--format", "kind", type=click.Choice(["hdf5", "npz", "nir"]), default="hdf5", show_default=True)
 @click.option("--feedforward", is_flag=True, help="NIR only: leave out the way down, for readers that take no loops.")
-@click.option("--dt", type=click.FloatRange(min=0, min_open=True), help="NIR only: step of the reader, ms. Default: 0.1.")
+@click.option(
+    "--dt", type=click.FloatRange(min=0, min_open=True), help="NIR only: step of the reader, ms. Default: 0.1."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
 @quiet_option
 def export(run: Path, kind: str, feedforward: bool, dt: float | None, out: Path, quiet: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ..resources import resolve
 from ._terminal import (
     clean,
@@ -34,7 +33,6 @@ from ._terminal import (
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..experiments import Experiment
-    from ..gradients.compare import Matrix
     from ..gradients.maps import Point
     from ..model.parameters import Parameters
 
@@ -97,7 +95,7 @@ def gradient(
 
         save_figure(figure(points, axes), out or Path("gradient.png"), screen)
     if as_json:
-        print(json.dumps(_as_json(points, axes)))
+        print(to_json(_answer(points, axes)))
 
 
 def _changes(changes: Sequence[str], given: dict[str, Any]) -> list[str]:
@@ -169,24 +167,15 @@ def _print(points: Sequence[Point], axes: dict[str, list[Any]], screen: Console)
     )
 
 
-def _as_json(points: Sequence[Point], axes: dict[str, list[Any]]) -> dict[str, Any]:
+def _answer(points: Sequence[Point], axes: dict[str, list[Any]]) -> dict[str, Any]:
+    """The comparison, or all of a map, as `--json` gives it."""
+    rows = [[asdict(matrix) for matrix in point.matrices] for point in points]
     if not axes:
-        return {"matrices": _matrices(points[0].matrices)}
+        return {"matrices": rows[0]}
     return {
         "over": axes,
         "points": [
-            {"values": point.values, "matrices": _matrices(point.matrices), "failure": point.failure or None}
-            for point in points
+            {"values": point.values, "matrices": matrices, "failure": point.failure or None}
+            for point, matrices in zip(points, rows, strict=True)
         ],
     }
-
-
-def _matrices(matrices: Sequence[Matrix]) -> list[dict[str, Any]]:
-    """As JSON has numbers: what is not one is null."""
-    return [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(m).items()
-        }
-        for m in matrices
-    ]

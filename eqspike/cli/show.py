@@ -25,7 +25,8 @@ def show(run: Path) -> None:
     screen.print(f"[bold]{record.experiment.name}[/]  {sizes}, {clean(f'{record.status}, created {record.created}')}")
     for title, part in (("dataset", record.dataset), ("versions", record.versions), *record.experiment.table().items()):
         if isinstance(part, dict):
-            screen.print(f"{title:<11}{', '.join(f'{key}={clean(value)}' for key, value in part.items())}", soft_wrap=True)
+            values = ", ".join(f"{clean(key)}={clean(value)}" for key, value in part.items())
+            screen.print(f"{title:<11}{values}", soft_wrap=True)
     table = Table("epoch", "train error", "test error", "samples/s", *record.layers, "||dW||/||W||")
     measured = {name: title for name, title in MEASURED.items() if any(name in epoch.measured for epoch in record.epochs)}
     for title in measured.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ import click
 from rich.console import Console
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ..resources import resolve
 from ._terminal import (
     clean,
@@ -48,12 +48,16 @@ if TYPE_CHECKING:
 @engine_option
 @threads_option
 @data_option
-@click.option("--test-fraction", type=float, metavar="SHARE", help="Of your own data without a test part. Default: 0.2.")
+@click.option(
+    "--test-fraction", type=float, metavar="SHARE", help="Of your own data without a test part. Default: 0.2."
+)
 @click.option("--limit-train", type=int, metavar="N", help="Train on the first N samples.")
 @click.option("--limit-test", type=int, metavar="N", help="Test on the first N samples.")
 @data_dir_option
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the run. Default: runs/NAME-seedSEED.")
-@click.option("--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export.")
+@click.option(
+    "--init-from", "start", type=click.Path(path_type=Path), help="Begin with the weights of a run or export."
+)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with RUN where it stands.")
 @click.option(
     "--checkpoint-every",
@@ -66,7 +70,15 @@ if TYPE_CHECKING:
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
-def train(model: str | None, resume: Path | None, out: Path | None, start: Path | None, as_json: bool, quiet: bool, **given: Any) -> None:
+def train(
+    model: str | None,
+    resume: Path | None,
+    out: Path | None,
+    start: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
     """Train MODEL, a TOML file or the name of one in models/. Without MODEL: a small network on digits.
 
     Control-C and SIGTERM end the batch, write the run file and exit with code 3; --resume goes on from there.
@@ -80,12 +92,20 @@ def train(model: str | None, resume: Path | None, out: Path | None, start: Path 
     dataset = load_data(settings, given["data_dir"], screen)
     watch = _watch(settings, dataset) if given["watch"] else None
     with ExitStack() as closing:
-        options: dict[str, Any] = {"start": start, "resume": resume is not None, "every": every, "measure": watch}
-        options["stop"] = closing.enter_context(_signals())
+        options: dict[str, Any] = {
+            "start": start,
+            "resume": resume is not None,
+            "every": every,
+            "measure": watch,
+            "stop": closing.enter_context(_signals()),
+        }
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
 
-            options["observe"] = closing.enter_context(TensorBoard(given["tensorboard"]))
+            board = TensorBoard(
+                given["tensorboard"], lambda message: screen.print(f"[yellow]warning:[/] {clean(message)}")
+            )
+            options["observe"] = closing.enter_context(board)
         path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
         run = _train(settings, dataset, path, screen, **options)
     _print_result(run, path, screen)
@@ -93,10 +113,12 @@ def train(model: str | None, resume: Path | None, out: Path | None, start: Path 
         share = watch.share(run.epochs)
         screen.print(f"watching the gradient took {sum(watch.seconds):.1f} s, {share:.0%} of the time of these epochs' training")
     if as_json:
-        print(json.dumps(_result(run, path)))
+        print(to_json(_result(run, path)))
 
 
-def _settings(model: str | None, resume: Path | None, out: Path | None, start: Path | None, given: dict[str, Any]) -> Experiment:
+def _settings(
+    model: str | None, resume: Path | None, out: Path | None, start: Path | None, given: dict[str, Any]
+) -> Experiment:
     """What is asked for."""
     from ..experiments import changed, experiment
     from ..runs import records
@@ -116,7 +138,9 @@ def _settings(model: str | None, resume: Path | None, out: Path | None, start: P
     if resume is None:
         return experiment(model and resolve("models", model), changes)
     if out is not None or start is not None:
-        raise EqspikeError("--resume goes on in the run's own directory with its own weights: leave out --out and --init-from")
+        raise EqspikeError(
+            "--resume goes on in the run's own directory with its own weights: leave out --out and --init-from"
+        )
     if model is not None:  # the run must have been of these settings
         return experiment(resolve("models", model), changes)
     run = records.load(resume)
@@ -128,10 +152,10 @@ def _settings(model: str | None, resume: Path | None, out: Path | None, start: P
 def _watch(settings: Experiment, dataset: Dataset) -> Watch:
     """What compares the estimate with the gradient. Raises EqspikeError for a learner that has none to compare."""
     from ..experiments import learners
-    from ..gradients.settled import has_rate_network
+    from ..gradients.settled import has_settled_network
     from ..gradients.watch import Watch
 
-    if not has_rate_network(learners[settings.learner]):
+    if not has_settled_network(learners[settings.learner]):
         raise EqspikeError(f"--watch-gradient: learner = {settings.learner!r} has no settled gradient to compare with")
     return Watch(dataset, settings.training.batch_size)
 

@@ -30,7 +30,7 @@ from ..learning.learner import Learner
 from ..learning.loop import make_batch
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
-from .settled import rate_network
+from .settled import settled_network
 
 SAMPLES, PRESENTATIONS = 500, 8
 
@@ -64,7 +64,7 @@ def compare(
     samples, and for a learner without a settled network of rates, or whose network does not settle.
     """
     chosen = _chosen(len(images), samples)
-    network, state = rate_network(learner), {name: value.copy() for name, value in learner.state().items()}
+    network, state = settled_network(learner), {name: value.copy() for name, value in learner.state().items()}
     tally = _Tally(Parameters(learner.parameters.couplings), Parameters(learner.parameters.couplings))
     total = len(chosen) * presentations
     try:
@@ -128,7 +128,7 @@ class _Tally:
         self.gradient.vector += share * batch.exact.vector
 
     def matrices(self, scale: float, layers: Sequence[str]) -> list[Matrix]:
-        """The comparison; `scale`: see `RateNetwork`."""
+        """The comparison; `scale`: see `SettledNetwork`."""
         expected, noise, exact, dots, cosines, ratios = (np.array(column) for column in zip(*self.rows, strict=True))
         left = noise.sum(axis=0)
         square = _dots(self.mean, self.mean) - left

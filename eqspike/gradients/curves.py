@@ -18,6 +18,7 @@ from ..engines import Engine
 from ..learners.spiking import Spiking
 from ..model.couplings.dense import Dense
 from ..model.encodings import encodings
+from ..model.neurons.lif import LIFSettings, lif
 from ..model.parameters import Parameters
 from ..model.schedule import FREE, Phase
 from ..model.spiking import Model
@@ -43,7 +44,8 @@ def curve_of(learner: Spiking) -> Curve:
     """The curve of a spiking network's neurons under constant currents."""
     model = learner.model
     settings = model.neuron_settings
-    if model.neuron.plain and getattr(settings, "tau_m", math.inf) == math.inf:
+    text = replace(model.neuron, Settings=lif.Settings)  # another text is another neuron
+    if text == lif and isinstance(settings, LIFSettings) and settings.tau_m == math.inf:
         return clip(settings.dt_ref / model.dt)  # at most a spike in each step
     return measured(model, learner.engine)
 

@@ -11,7 +11,7 @@ With lambda_i = dC/du_i, implicit differentiation of the fixed point gives a lin
     dC/dW_ij = r_i lambda_j + lambda_i r_j,    dC/db_i = lambda_i
 
 and both are relaxed in the same way: layers take turns, so that those that move are not joined and the energy falls whatever
-the weights are (`eqspike.learners.hopfield`). Everything is float64 and goes through `Coupling.forward`, `backward` and
+the weights are (`eqspike.rates.network`). Everything is float64 and goes through `Coupling.forward`, `backward` and
 `outer`, so it holds for every kind of layer.
 """
 
@@ -51,7 +51,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class RateNetwork:
+class SettledNetwork:
     """A network of rates."""
 
     parameters: Parameters  # float64
@@ -119,27 +119,27 @@ class RateNetwork:
             gradient.weights[n][:] = coupling.outer(rates[n], lambdas[n])
             if n > 0:
                 gradient.weights[n] += coupling.outer(lambdas[n - 1], rates[n + 1])
-            gradient.biases[n][:] = np.bincount(coupling.bias_of, lambdas[n].sum(axis=0), coupling.biases)
+            gradient.biases[n][:] = coupling.per_bias(lambdas[n].sum(axis=0))
         gradient.vector /= len(lambdas[0])
         return gradient
 
 
 @singledispatch
-def rate_network(learner: Learner) -> RateNetwork:
+def settled_network(learner: Learner) -> SettledNetwork:
     """The network of rates with a learner's weights as its hardware reads them; they are copied.
 
-    A learner of one's own enters with `@rate_network.register`. Raises EqspikeError for one that has none.
+    A learner of one's own enters with `@settled_network.register`. Raises EqspikeError for one that has none.
     """
     raise EqspikeError(f"{type(learner).__name__}: this learner has no settled network of rates to be compared with")
 
 
-def has_rate_network(kind: type[Learner]) -> bool:
+def has_settled_network(kind: type[Learner]) -> bool:
     """Whether learners of this class have a network of rates to be compared with."""
-    return rate_network.dispatch(kind) is not rate_network.dispatch(object)
+    return settled_network.dispatch(kind) is not settled_network.dispatch(object)
 
 
-@rate_network.register
-def _of_spikes(learner: Spiking) -> RateNetwork:
+@settled_network.register
+def _of_spikes(learner: Spiking) -> SettledNetwork:
     model = learner.model
 
     def inputs(batch: Batch) -> Floats:
@@ -147,16 +147,17 @@ def _of_spikes(learner: Spiking) -> RateNetwork:
         return input_rates(model, batch.images)
 
     acting = learner.hardware.read(learner.parameters).astype(np.float64)
-    return RateNetwork(acting, curve_of(learner), inputs, model.target_rate, expected_scale(model))
+    return SettledNetwork(acting, curve_of(learner), inputs, model.target_rate, expected_scale(model))
 
 
-@rate_network.register
-def _of_rates(learner: Hopfield) -> RateNetwork:
+@settled_network.register
+def _of_rates(learner: Hopfield) -> SettledNetwork:
     def inputs(batch: Batch) -> Floats:
         learner.check(batch)
         return batch.images.astype(np.float64)
 
-    return RateNetwork(learner.acting.astype(np.float64), clip(float(learner.highest)), inputs, 1.0)
+    network = learner.network
+    return SettledNetwork(network.parameters.astype(np.float64), clip(network.highest), inputs, 1.0)
 
 
 def input_rates(model: Model, images: NDArray[np.float32]) -> Floats:

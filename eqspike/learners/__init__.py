@@ -19,6 +19,7 @@ def build(experiment: Experiment, dataset: Dataset, parameters: Parameters | Non
         layers = experiment.network.couplings(dataset.image_shape, dataset.classes)
         sizes = (layers[0].pre, *(layer.post for layer in layers))
         try:
+            experiment.check_size(sizes, 0)  # before synapses are counted, which takes memory too
             experiment.check_size(sizes, sum(layer.count for layer in layers))
         except ValueError as error:
             raise EqspikeError(str(error)) from None

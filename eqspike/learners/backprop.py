@@ -19,9 +19,9 @@ from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.parameters import Parameters
-from ..rates.energy import network_energy
+from ..rates.network import RateNetwork
 from ..settings import Part
-from ..threads import OneBlasThread
+from ..threads import blas_on_one_thread
 
 Cost = Literal["squared-error", "cross-entropy"]
 
@@ -48,7 +48,6 @@ class Backprop(Learner):
     def __init__(self, parameters: Parameters, *, cost: Cost = "squared-error") -> None:
         super().__init__(parameters)
         self.cost = cost
-        self._one_blas_thread = OneBlasThread()
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
@@ -56,13 +55,13 @@ class Backprop(Learner):
 
     def predict(self, batch: Batch) -> Outcome:
         """Forward pass."""
-        with self._one_blas_thread():
+        with blas_on_one_thread():
             activations, drive = self._forward(batch)
             return self._outcome(batch, activations, drive)
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """d(cost)/d(parameters), mean over the batch (Rumelhart, Hinton and Williams 1986)."""
-        with self._one_blas_thread():
+        with blas_on_one_thread():
             return self._gradient(batch)
 
     def _gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
@@ -74,12 +73,19 @@ class Backprop(Learner):
         change = Parameters(self.parameters.couplings, self.parameters.vector.dtype)
         layers = [self._images(batch), *hidden]
         for n in range(len(layers) - 1, -1, -1):
-            np.matmul(layers[n].T, slope, out=change.weights[n])
-            np.sum(slope, axis=0, out=change.biases[n])
+            coupling = self.parameters.couplings[n]
+            coupling.outer(layers[n], slope, change.weights[n])
+            change.biases[n][:] = coupling.per_bias(slope.sum(axis=0))
             if n > 0:
-                slope = slope @ self.parameters.weights[n].T
+                slope = coupling.backward(slope, self.parameters.weights[n])
                 slope *= layers[n] > 0
         return change, self._outcome(batch, activations, drive, learned=True)
+
+    def effective_macs(self, batch: Batch) -> float:
+        """Multiply-accumulates of an inference in which neither activation nor weight is zero, mean over the batch."""
+        layers = [batch.images, *self._forward(batch)[0][:-1]]
+        used = (np.sum((layer != 0) @ np.count_nonzero(w, axis=1)) for layer, w in zip(layers, self.parameters.weights))
+        return float(sum(used)) / len(batch)
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
@@ -94,9 +100,9 @@ class Backprop(Learner):
         self.check(batch)
         activations = [self._images(batch)]
         products = []
-        for weights, bias in zip(self.parameters.weights, self.parameters.biases):
-            products.append(activations[-1] @ weights)
-            total = products[-1] + bias
+        for coupling, weights, bias in zip(self.parameters.couplings, self.parameters.weights, self.parameters.biases):
+            products.append(coupling.forward(activations[-1], weights))
+            total = products[-1] + bias[coupling.bias_of]
             activations.append(np.maximum(total, 0))
         activations[-1] = softmax(total) if self.cost == "cross-entropy" else total
         return activations[1:], products[0]
@@ -105,9 +111,10 @@ class Backprop(Learner):
         self, batch: Batch, activations: list[NDArray[Any]], drive: NDArray[Any], learned: bool = False
     ) -> Outcome:
         """Counts summed over the batch, by pass: multiply-accumulates, and the Hopfield energy of the activations."""
-        weights = [w.size for w in self.parameters.weights]
+        weights = [coupling.count for coupling in self.parameters.couplings]
         backward = sum(weights) + sum(weights[1:]) if learned else 0  # gradients, and slopes passed down
-        energy = network_energy(self.parameters, activations, drive).sum(dtype=np.float64)
+        network = RateNetwork(self.parameters)
+        energy = network.energy_clamped(network.clamped(drive), activations).sum(dtype=np.float64)
         return Outcome(
             scores=activations[-1],
             activity=[batch.images.mean(axis=0), *(np.minimum(np.abs(a).mean(axis=0), 1) for a in activations)],

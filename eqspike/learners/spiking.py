@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..data.batch import Batch
 from ..engines import EngineSettings, Presentation, engines
-from ..errors import EqspikeError
-from ..experiments import OUTER, TEST_BATCH, Experiment, learners
+from ..experiments import TEST_BATCH, Experiment, learners
+from ..learning.arithmetic import count_zeros
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.couplings import Coupling
@@ -23,10 +23,11 @@ from ..model.nudges import nudges
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, SpikingPlasticity, rules
-from ..model.schedule import FREE, Phase, SpikingPhases, phase_names
+from ..model.schedule import Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
 from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
+from ..reading import about
 
 
 class SpikingExperiment(Experiment):
@@ -48,7 +49,11 @@ class SpikingExperiment(Experiment):
     engine: EngineSettings = EngineSettings()
 
     def check(self) -> None:
-        engines[self.engine.name]
+        plasticity: Any = self.plasticity  # the rule's settings, with SpikingPlasticity mixed in
+        with about("engine.name"):
+            engines[self.engine.name]
+        with about("plasticity.nudge"):
+            nudges[plasticity.nudge]
         model_of(self, ())  # whose parts say what does not fit
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
@@ -98,10 +103,22 @@ class Spiking(Learner):
         self.hardware = hardware[experiment.hardware.name](experiment.hardware, self.parameters, experiment.seed)
         self.engine = engines[experiment.engine.name](self.model, experiment.engine)
         self.phases = phase_names(self.model.training())
+        self._known_rows: dict[
+            tuple[Phase, ...], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]
+        ] = {}
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
         return cls(experiment, parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy builds its own engine: what an engine has compiled cannot be copied."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("model", "engine")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.model = model_of(self.experiment, self.parameters.couplings)
+        self.engine = engines[self.experiment.engine.name](self.model, self.experiment.engine)
 
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely; the class with most output spikes wins, ties go to the one nearer its next spike."""
@@ -131,39 +148,40 @@ class Spiking(Learner):
         return random_sign(self.model.seed, batch)
 
     def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
-        fan = Fans.of(self.parameters.couplings)
-        spikes = presentation.spikes
+        fan, spikes = Fans.of(self.parameters.couplings), presentation.spikes
+        by_layer = np.array([layer.sum(axis=1) for layer in spikes]).T  # [P, L + 1]
+        place, steps, learns, free_steps = self._rows(phases)
         by_phase = {
-            "spikes": np.stack([layer.sum(axis=1) for layer in spikes], axis=1),  # [P, L + 1]
-            "synaptic_events": fan.count(spikes, fan.reached),
+            "spikes": by_layer,
+            "synaptic_events": fan.count(spikes, by_layer, fan.reached),
             "zero_weight_events": self._zero_weight_events(spikes),
-            "neuron_updates": np.array([phase.steps * batch * sum(self.parameters.sizes[1:]) for phase in phases]),
-            "weight_updates": np.array([phase.sign != 0 for phase in phases]) * fan.count(spikes, fan.learning),
+            "neuron_updates": steps * (batch * sum(self.parameters.sizes[1:])),
+            "weight_updates": learns * fan.count(spikes, by_layer, fan.learning),
         }
-        place = np.array([[phase.name == name for phase in phases] for name in self.phases], np.int64)
-        counts = {name: place @ rows for name, rows in by_phase.items()}
-        free, steps = place[0].astype(bool), sum(phase.steps for phase in phases if phase.name == FREE)
+        free = place[0].astype(bool)
         return Outcome(
             scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
-            activity=[layer[free].sum(axis=0) / (batch * steps) for layer in spikes],
-            counts=counts,
+            activity=[layer[free].sum(axis=0) / (batch * free_steps) for layer in spikes],
+            counts={name: place @ rows for name, rows in by_phase.items()},
         )
+
+    def _rows(self, phases: Sequence[Phase]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
+        """Of a schedule: which phases have which name [names, P], their steps [P], whether they are learned from [P], free steps."""
+        key = tuple(phases)
+        if key not in self._known_rows:
+            place = np.array([[phase.name == name for phase in phases] for name in self.phases], np.int64)
+            steps, learns = (np.array(part) for part in zip(*((p.steps, int(p.sign != 0)) for p in phases)))
+            self._known_rows[key] = place, steps, learns, int(place[0] @ steps)
+        return self._known_rows[key]
 
     def _zero_weight_events(self, spikes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         """Those of the synaptic events whose weight is exactly zero [P]."""
-        weights = self.hardware.read(self.parameters).vector
+        acting = self.hardware.read(self.parameters)
         events = np.zeros(len(spikes[0]), np.int64)
-        if weights.all():
-            return events
-        for n, zeros in enumerate(zero_fan_out(self.hardware.read(self.parameters))):
-            events += spikes[n] @ zeros
+        if count_zeros(acting.vector):
+            for layer, zeros in zip(spikes, zero_fan_out(acting)):
+                events += layer @ zeros
         return events
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return super().state()
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        super().restore(state)
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
@@ -209,7 +227,7 @@ class Fans:
         down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
         self.learning = [a + b for a, b in zip(up, down, strict=True)]
         self.reached = [up[0], up[1], *self.learning[2:]] if len(up) > 1 else up  # nothing goes back to the input
-        self._same = {id(fan): bool((fan == fan[0]).all()) for fan in (*self.reached, *self.learning)}
+        self._same = {id(fans): all((fan == fan[0]).all() for fan in fans) for fans in (self.reached, self.learning)}
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -217,12 +235,13 @@ class Fans:
         """The fans of these couplings."""
         return Fans(couplings)
 
-    def count(self, spikes: Sequence[NDArray[np.int64]], fans: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-        """Events of each phase [P]: spikes [P, N_l] of each layer times the synapses of each neuron."""
-        events = np.zeros(len(spikes[0]), np.int64)
-        for layer, fan in zip(spikes, fans, strict=True):
-            events += layer.sum(axis=1) * fan[0] if self._same[id(fan)] else layer @ fan
-        return events
+    def count(
+        self, spikes: Sequence[NDArray[np.int64]], by_layer: NDArray[np.int64], fans: Sequence[NDArray[np.int64]]
+    ) -> NDArray[np.int64]:
+        """Events of each phase [P]: spikes [P, N_l] of each layer, by_layer [P, L + 1] in all, times the synapses of each neuron."""
+        if self._same[id(fans)]:
+            return np.asarray(by_layer @ np.array([fan[0] for fan in fans]))
+        return np.asarray(np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0))
 
 
 def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
@@ -234,6 +253,3 @@ def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
         if n > 0:
             zeros[n + 1] += above
     return zeros
-
-
-__all__ = ["OUTER", "EqspikeError", "Spiking", "SpikingExperiment", "model_of", "zero_fan_out"]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EqspikeError
-from ..kernels import compiled
 from ..model.parameters import Parameters
+from .arithmetic import squares
 from .learner import Outcome
 
 WINDOW = 50  # batches over which activity is averaged
@@ -72,7 +72,7 @@ class Monitor:
     def _weights(self, parameters: Parameters) -> list[Sickness]:
         found = []
         for n, (weights, norm) in enumerate(zip(parameters.weights, self.norms), 1):
-            now = np.sqrt(_squares(weights.reshape(-1)))
+            now = np.sqrt(squares(weights.reshape(-1)))
             if not np.isfinite(now):
                 found.append(
                     Sickness(f"weight matrix {n}", "is no longer a number", "lower training.learning_rates", fatal=True)
@@ -107,12 +107,3 @@ class Monitor:
                 cause = f"{saturated:.0%} of its neurons are as active as they can be; lower network.weight_scale"
                 found.append(Sickness(name, "is mostly saturated", cause))
         return found
-
-
-@compiled(fastmath={"reassoc", "contract"})
-def _squares(values):  # type: ignore[no-untyped-def]
-    """Sum of squares; BLAS would wake its threads for it."""
-    total = values[0] - values[0]
-    for n in range(len(values)):
-        total += values[n] * values[n]
-    return total

@@ -25,7 +25,7 @@ from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
 from .health import Sickness, TrainingStopped
 from .learner import Learner, Outcome
-from .optimisers import Optimiser, optimisers
+from .optimisers import Optimiser
 from .position import Average, Position
 from .schedules import schedules
 
@@ -38,7 +38,7 @@ class Epoch:
     train_error: float  # share of wrong decisions in the free phases of training, in [0, 1]
     test_error: float  # share of wrong decisions on the test set after the epoch, in [0, 1]
     seconds: float  # of training, without the test
-    samples_per_second: float  # in training, without the first batch of a process, in which kernels are compiled
+    samples_per_second: float  # in training, without the first batch of each size, which compiles; 0: no others were
     weight_change: NDArray[Any]  # ||W - W before|| / ||W before|| of each weight matrix [L]
     rates: list[float]  # mean activity of each layer in the free phases of training, the input first
     train_counts: dict[str, NDArray[Any]]
@@ -91,10 +91,8 @@ def train(
     TrainingStopped where going on is pointless.
     """
     samples, settings = len(dataset.train), experiment.training
-    at, history, first_batch = position or Position.start(learner), [], True
-    optimiser = optimisers[experiment.optimiser.name](experiment.optimiser, learner.parameters)
-    average = Average(learner.parameters, settings.average)
-    at.connect({"learner": learner, "optimiser": optimiser, "average": average})
+    at, history, compiled = position or Position.start(learner), [], set[int]()
+    optimiser, average = at.connect(learner, experiment)
     while at.epoch <= settings.epochs:
         order = generator(experiment.seed, ORDER, epoch=at.epoch).permutation(samples)
         for first in range(at.done, samples, settings.batch_size):
@@ -108,8 +106,9 @@ def train(
             _count(at, outcome, batch, first)
             took = time.perf_counter() - began
             at.seconds += took
-            at.timed = at.timed if first_batch else (at.timed[0] + len(batch), at.timed[1] + took)
-            first_batch = False
+            if len(batch) in compiled:
+                at.timed = (at.timed[0] + len(batch), at.timed[1] + took)
+            compiled.add(len(batch))
             hooks.progress(Progress(at.epoch, at.done, samples, at.wrong))
             hooks.position(at)
 
@@ -117,7 +116,7 @@ def train(
             hooks.progress(Progress(at.epoch, done, total, at.wrong, testing=True))
             hooks.position(at)
 
-        with _averaged(learner, average):
+        with _averaged(at, learner, average):
             evaluation = evaluate(learner, dataset.test, on_test)
         history.append(_epoch(at, samples, evaluation))
         at.tested = average.mean.copy() if settings.average else None
@@ -146,17 +145,18 @@ def _learn(
 
 
 @contextmanager
-def _averaged(learner: Learner, average: Average) -> Iterator[None]:
-    """The learner with its averaged weights, for a moment."""
+def _averaged(at: Position, learner: Learner, average: Average) -> Iterator[None]:
+    """The learner with its averaged weights, for a moment; the position keeps those that training goes on with."""
     if not average.kept:
         yield
         return
-    now = learner.parameters.vector.copy()
+    at.parameters = learner.parameters.copy()
     learner.parameters.vector[:] = average.mean.vector
     try:
         yield
     finally:
-        learner.parameters.vector[:] = now
+        learner.parameters.vector[:] = at.parameters.vector
+        at.parameters = learner.parameters
 
 
 def _watch(at: Position, outcome: Outcome, first: int, hooks: Hooks) -> None:
@@ -175,7 +175,7 @@ def _count(at: Position, outcome: Outcome, batch: Batch, first: int) -> None:
 
 
 def _epoch(at: Position, samples: int, evaluation: Evaluation) -> Epoch:
-    timed, seconds = at.timed if at.timed[0] else (at.done, at.seconds)
+    timed, seconds = at.timed
     return Epoch(
         number=at.epoch,
         train_error=at.wrong / samples,

@@ -9,9 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import EqspikeError
+from ..experiments import Experiment
 from ..model.parameters import Parameters
 from .health import Monitor
 from .learner import Learner
+from .optimisers import Optimiser, optimisers
 
 
 class Stateful(Protocol):
@@ -23,7 +26,10 @@ class Stateful(Protocol):
 
 
 class Average:
-    """The running mean of the parameters that is tested in their place (Polyak averaging, with an exponential window)."""
+    """The running mean of the parameters that is tested in their place (Polyak averaging, with an exponential window).
+
+    mean <- kept mean + (1 - kept) parameters, after each batch; `kept` = 0: there is none.
+    """
 
     def __init__(self, parameters: Parameters, kept: float) -> None:
         self.kept, self.mean = kept, parameters.copy()
@@ -34,9 +40,11 @@ class Average:
             self.mean.vector += self.mean.vector.dtype.type(1 - self.kept) * (parameters.vector - self.mean.vector)
 
     def state(self) -> dict[str, NDArray[Any]]:
+        """The mean, if there is one."""
         return {"mean": self.mean.vector} if self.kept else {}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on with this mean."""
         if self.kept:
             self.mean.vector[:] = state["mean"]
 
@@ -57,11 +65,9 @@ class Position:
     seconds: float = 0.0  # in this epoch
     timed: tuple[int, float] = (0, 0.0)  # samples and seconds of this epoch that count for the speed
     counts: dict[str, NDArray[Any]] = field(default_factory=dict)  # of the learner, summed over the epoch
-    activity: NDArray[Any] = field(
-        default_factory=lambda: np.zeros(0)
-    )  # mean of each layer, summed over samples [L + 1]
+    activity: NDArray[Any] = field(default_factory=lambda: np.zeros(0))  # mean of each layer, over samples [L + 1]
     tested: Parameters | None = None  # what was tested at the end of the last epoch; None: `before`
-    kept: dict[str, NDArray[Any]] = field(default_factory=dict)  # of a checkpoint: `state` before training goes on
+    kept: dict[str, NDArray[Any]] | None = None  # of a checkpoint: `state` before training goes on
     sources: dict[str, Stateful] = field(default_factory=dict)  # learner, optimiser and average, while training runs
 
     @classmethod
@@ -78,18 +84,31 @@ class Position:
     def state(self) -> dict[str, NDArray[Any]]:
         """What learner, optimiser and average keep from batch to batch, as `source/name`."""
         if not self.sources:
-            return self.kept
+            return self.kept or {}
         return {
             f"{source}/{name}": value for source, each in self.sources.items() for name, value in each.state().items()
         }
 
-    def connect(self, sources: dict[str, Stateful]) -> None:
-        """Have these go on from what was kept, and be asked from now on."""
-        for source, each in sources.items():
-            own = {n.partition("/")[2]: value for n, value in self.kept.items() if n.partition("/")[0] == source}
-            if own:
+    def connect(self, learner: Learner, experiment: Experiment) -> tuple[Optimiser, Average]:
+        """An optimiser and an average that go on, as the learner does, from what was kept, and are asked from now on.
+
+        Raises EqspikeError for what was kept of another network or by another optimiser.
+        """
+        kept = self.state() if self.sources else self.kept
+        optimiser = optimisers[experiment.optimiser.name](experiment.optimiser, learner.parameters)
+        average = Average(learner.parameters, experiment.training.average)
+        self.sources = {"learner": learner, "optimiser": optimiser, "average": average}
+        if kept is None:
+            return optimiser, average
+        for source, each in self.sources.items():
+            own = {n.partition("/")[2]: value for n, value in kept.items() if n.partition("/")[0] == source}
+            try:
                 each.restore(own)
-        self.sources = sources
+            except EqspikeError:
+                raise
+            except (LookupError, ValueError, TypeError) as error:
+                raise EqspikeError(f"what it keeps of the {source} is missing or that of another network") from error
+        return optimiser, average
 
     def next_epoch(self) -> None:
         """An epoch has ended: count anew."""

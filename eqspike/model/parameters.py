@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -39,7 +40,7 @@ class Parameters:
     def _lengths(self) -> NDArray[np.int64]:
         return np.array([prod(c.shape) for c in self.couplings] + [c.biases for c in self.couplings])
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Neurons of each layer, the input first."""
         return (self.couplings[0].pre, *(coupling.post for coupling in self.couplings))

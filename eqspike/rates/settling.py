@@ -6,12 +6,14 @@ fixed point most units rest at 0 or 1; three hidden layers settle several times 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import compiled
+from ..model.couplings import Coupling
 
 WIDE = 64  # neurons; between layers of at least as many, only units that moved send
 
@@ -94,5 +96,36 @@ def iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, d
                         moved |= new != s[i]
                         s[i] = new
             begin = end
+        if not moved:
+            return
+
+
+def iterate_couplings(
+    steps: int,
+    groups: Sequence[Sequence[int]],
+    states: Sequence[NDArray[Any]],
+    below: Sequence[NDArray[Any]],
+    above: Sequence[NDArray[Any]],
+    couplings: Sequence[Coupling],
+    weights: Sequence[NDArray[Any]],
+    biases: Sequence[NDArray[Any]],
+    keep: NDArray[Any],
+    step: Any,
+    highest: Any,
+) -> None:
+    """`iterate` for layers that are coupled in any way; `groups` of layers move together."""
+    for _ in range(steps):
+        moved = False
+        for group in groups:
+            for n in group:
+                if n > 0:
+                    below[n][:] = couplings[n].forward(states[n - 1], weights[n])
+                if n < len(states) - 1:
+                    above[n][:] = couplings[n + 1].backward(states[n + 1], weights[n + 1])
+            for n in group:
+                new = keep[n] * states[n] + step * (below[n] + above[n] + biases[n])
+                np.clip(new, 0, highest, out=new)
+                moved |= not np.array_equal(new, states[n])
+                states[n][:] = new
         if not moved:
             return

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..errors import EqspikeError
 from ..experiments import Experiment, changed, experiment
-from ..settings import Part, Text, as_toml, explain, read_toml
+from ..settings import Part, as_toml, explain, read_toml
 from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
@@ -100,10 +100,9 @@ class Sweep(Part):
             return list(self.points)
         if self.grid is not None:
             return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
-        rng = np.random.default_rng(self.random.seed)
-        return [
-            {key: span.draw(rng) for key, span in self.random.settings.items()} for _ in range(self.random.points)
-        ]
+        assert self.random is not None
+        rng, spans = np.random.default_rng(self.random.seed), self.random.settings
+        return [{key: span.draw(rng) for key, span in spans.items()} for _ in range(self.random.points)]
 
 
 def _time(run: Run) -> float:
@@ -134,6 +133,12 @@ class Point:
         """Name of its directory in the sweep's, a digest of all its settings."""
         return hashlib.sha256(json.dumps(self.table, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All its settings; for a point that makes an experiment."""
+        assert self.table is not None
+        return self.table
+
     def measure(self, name: str) -> list[float]:
         """A measure of each epoch; none if the point failed."""
         return MEASURES[name](self.run) if self.run is not None else []
@@ -142,12 +147,12 @@ class Point:
 def read_sweep(path: Path) -> Sweep:
     """Read a protocol. Raises EqspikeError for a file that is none."""
     try:
-        found = Sweep.model_validate(read_toml(path, "this protocol"))
+        sweep = Sweep.model_validate(read_toml(path, "this protocol"))
     except ValidationError as error:
         raise EqspikeError(f"{path}: {explain(error)}") from None
-    if found.model is not None:
-        found = found.model_copy(update={"model": str(path.parent / found.model)})
-    return found
+    if sweep.model is None:
+        return sweep
+    return sweep.model_copy(update={"model": str(path.parent / sweep.model)})
 
 
 def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
@@ -182,7 +187,7 @@ class Row:
 
     def last(self, measure: str) -> list[float]:
         """A measure after the last epoch, of each seed that finished."""
-        return [found[-1] for point in self.points if (found := point.measure(measure))]
+        return [values[-1] for point in self.points if (values := point.measure(measure))]
 
 
 def rows(points: list[Point]) -> list[Row]:

@@ -18,7 +18,8 @@ from ..files import only_writer, remove_parts
 from ..learners import build
 from ..learning.health import TrainingStopped
 from ..learning.learner import Learner
-from ..learning.loop import Epoch, Evaluation, Hooks, Position, train
+from ..learning.loop import Epoch, Evaluation, Hooks, train
+from ..learning.position import Position
 from ..learning.schedules import schedules
 from ..settings import flat
 from . import records
@@ -73,14 +74,17 @@ def train_run(
     """
     if learner is not None and experiment.learner != learners.name_of(type(learner)):
         name = learners.name_of(type(learner))
-        raise EqspikeError(f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}")
+        raise EqspikeError(
+            f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}"
+        )
     with only_writer(path.parent):
         remove_parts(path)
         if resume:
             run, learner = _continued(experiment, dataset, path, learner)
         else:
             run, learner = _begun(experiment, dataset, path, start, learner)
-        saved = 0.0
+        position, saved = run.position, 0.0
+        assert position is not None
 
         def save() -> None:
             nonlocal saved
@@ -89,9 +93,9 @@ def train_run(
 
         save()  # find out now, not after an hour, that it cannot be written
 
-        def on_position(position: Position) -> None:
+        def on_position(at: Position) -> None:
             if stop():
-                reason = Interrupted(f"in epoch {position.epoch}, after {position.done:,} samples")
+                reason = Interrupted(f"in epoch {at.epoch}, after {at.done:,} samples")
                 run.status = f"stopped: {reason}"
                 save()
                 raise reason
@@ -102,7 +106,7 @@ def train_run(
             if measure is not None:
                 epoch = replace(epoch, measured=measure(learner))
             run.epochs.append(epoch)
-            run.evaluation, run.parameters = evaluation, run.position.tested or run.position.before
+            run.evaluation, run.parameters = evaluation, position.tested or position.before
             if epoch.number == experiment.training.epochs:
                 run.status = records.FINISHED
             if run.status == records.FINISHED or epoch.number % every.epochs == 0:
@@ -111,7 +115,7 @@ def train_run(
             hooks.epoch(epoch, evaluation)
 
         try:
-            train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), run.position)
+            train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), position)
         except (TrainingStopped, KeyboardInterrupt) as reason:
             kept = records.load(path)  # the last good checkpoint, not what training made of it since
             kept.status = f"stopped: {str(reason) or 'interrupted'}"
@@ -146,7 +150,7 @@ def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Le
     learner = learner or build(experiment, dataset, run.position.before)
     run.position.adopt(learner)
     try:
-        learner.restore({n.removeprefix("learner/"): v for n, v in run.position.kept.items() if n.startswith("learner/")})
+        run.position.connect(learner, experiment)
     except EqspikeError as error:
         raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
     run.experiment, run.versions = experiment, records.versions()
@@ -169,7 +173,9 @@ def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]
         reasons.append(f"training.epochs = {experiment.training.epochs}, but it is in epoch {run.position.epoch}")
     theirs_, ours_ = ({k: v for k, v in d.items() if k != "location"} for d in (run.dataset, records.describe(dataset)))
     if theirs_ != ours_:
-        reasons.append(f"its data ({run.dataset['name']}, SHA-256 {run.dataset['checksum']}) are not {dataset.checksum}")
+        reasons.append(
+            f"its data ({run.dataset['name']}, SHA-256 {run.dataset['checksum']}) are not {dataset.checksum}"
+        )
     versions = [release.get("eqspike", "0").split(".")[0] for release in (run.versions, records.versions())]
     if versions[0] != versions[1]:
         reasons.append(f"major version of eqspike was {versions[0]}, is {versions[1]}")

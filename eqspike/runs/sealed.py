@@ -13,7 +13,7 @@ import h5py
 
 from ..errors import EqspikeError
 from ..files import write_bytes
-from ..reading import BROKEN, RATIO
+from ..reading import BROKEN, RATIO, open_regular
 
 SEAL = b"eqspike sha256 "
 BLOCK = 512  # bytes before the HDF5 content, HDF5's "user block"; its readers skip it
@@ -49,33 +49,37 @@ def _digest(raw: BinaryIO) -> str:
 
 @contextmanager
 def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.File]:
-    """Open a file of `write_hdf5`; `formats` are the names it may have, with the newest version that is known.
+    """Open a file of `write_hdf5`, called `what`; `formats` are the names it may have, with the newest known version.
 
     Nothing is believed of it: its seal is checked before HDF5's own code sees it, and before any data is read there
     must be no links, no types but plain numbers and text, and no more data than the file can hold. Raises
     EqspikeError, also for what goes wrong in the `with` block because the content is not what it should be.
     """
     try:
-        with open(path, "rb") as raw:
+        with open_regular(path) as raw:
             seal = raw.read(BLOCK)
             if not seal.startswith(SEAL):
                 raise EqspikeError(f"{path}: this is not a {what}" + _hint(seal))
             if seal[len(SEAL) : len(SEAL) + 64].decode("ascii", "replace") != _digest(raw):
-                raise EqspikeError(f"{path}: damaged or changed since it was written: its SHA-256 is not the one it carries")
+                raise EqspikeError(
+                    f"{path}: damaged or changed since it was written: its SHA-256 is not the one it carries"
+                )
         with h5py.File(path, "r") as file:
             name, version = file.attrs.get("format"), file.attrs.get("format_version")
             if name not in formats:
                 raise EqspikeError(f"{path}: this HDF5 file is not a {what}")
             if int(version) > formats[name]:
-                raise EqspikeError(f"{path}: written by a newer eqspike (format {version}, known up to {formats[name]})")
+                raise EqspikeError(
+                    f"{path}: written by a newer eqspike (format {version}, known up to {formats[name]})"
+                )
             _check(file, path)
             yield file
     except EqspikeError:
         raise
-    except IsADirectoryError:
-        raise EqspikeError(f"{path}: this is a directory, not a {what}") from None
     except BROKEN as error:
-        raise EqspikeError(f"{path}: this is not a readable {what}: {str(error)[:200] or type(error).__name__}") from error
+        raise EqspikeError(
+            f"{path}: this is not a readable {what}: {str(error)[:200] or type(error).__name__}"
+        ) from error
 
 
 def _hint(seal: bytes) -> str:
@@ -95,7 +99,11 @@ def _check(file: h5py.File, path: Path) -> None:
             item = group[name]
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
-            elif not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "iufS":
+            elif (
+                not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "biufS"
+            ):
                 raise EqspikeError(f"{path}: {name[:50]!r} in it holds no plain numbers")
             elif item.size * item.dtype.itemsize > most:
-                raise EqspikeError(f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold")
+                raise EqspikeError(
+                    f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold"
+                )

@@ -44,7 +44,7 @@ def run_sweep(
     """Run what is not finished; every point ends with its `run` or its `failure`.
 
     `workers` processes of one thread each on this machine (None: one a core), or the Dask cluster at `scheduler`.
-    Raises EqspikeError if the directory can not be written, the data can not be loaded or no scheduler answers.
+    Raises EqspikeError if the directory cannot be written, the data cannot be loaded or no scheduler answers.
     """
     for point in points:
         if point.table is not None:
@@ -52,9 +52,7 @@ def run_sweep(
         if point.run is not None or point.failure:
             progress(point)
     waiting = [point for point in points if point.run is None and not point.failure]
-    if not waiting:
-        return
-    for table in {json.dumps(point.table["data"]): point.table for point in waiting}.values():
+    for table in {json.dumps(point.settings["data"]): point.settings for point in waiting}.values():
         load_data(validated(table), data_dir)  # what is wrong with the data is wrong with every point
     tries = 0
     while waiting:
@@ -74,9 +72,11 @@ def run_sweep(
         waiting = lost
 
 
-def _as_completed(executor: Executor, points: list[Point], data_dir: Path | None) -> Iterator[tuple[Point, Future]]:
+def _as_completed(
+    executor: Executor, points: list[Point], data_dir: Path | None
+) -> Iterator[tuple[Point, Future[bytes]]]:
     where = None if data_dir is None else str(data_dir.resolve())
-    futures = {executor.submit(run_point, point.table, where, [str(plugin) for plugin in plugins]): point for point in points}
+    futures = {executor.submit(run_point, point.settings, where, [*map(str, plugins)]): point for point in points}
     try:
         for future in as_completed(futures):
             yield futures[future], future
@@ -113,11 +113,11 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
 
 def _end_with_parent() -> None:
     """Let no worker outlive a killed sweep."""
-    parent = parent_process()
 
     def watch() -> None:
-        parent.join()
-        os._exit(1)
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -125,7 +125,9 @@ def _end_with_parent() -> None:
 def load_data(settings: Experiment, data_dir: Path | str | None, progress: Any = lambda *at: None) -> Dataset:
     """The part of a data set that an experiment uses. Raises EqspikeError as `data.load` does."""
     chosen = settings.data
-    return data.load(chosen.name, data_dir, progress, chosen.test_fraction).limited(chosen.limit_train, chosen.limit_test)
+    return data.load(chosen.name, data_dir, progress, chosen.test_fraction).limited(
+        chosen.limit_train, chosen.limit_test
+    )
 
 
 def run_point(table: dict[str, Any], data_dir: str | None, plugins_: Sequence[str] = ()) -> bytes:
@@ -147,7 +149,7 @@ def run_point(table: dict[str, Any], data_dir: str | None, plugins_: Sequence[st
 def _keep(point: Point, content: bytes, directory: Path) -> None:
     path = directory / point.directory / records.FILE_NAME
     write_bytes(path, content)
-    point.run = _finished(path, point.table)
+    point.run = _finished(path, point.settings)
     if point.run is None:
         point.failure = records.load(path).status
 

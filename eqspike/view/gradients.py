@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import EqspikeError
 from ..gradients.maps import Point
+from .drawing import lettering, new_figure
 
 MEASURES = {"cosine": "mean over samples: bias", "batch_cosine": "one batch: bias and noise"}
 
@@ -24,7 +25,7 @@ def figure(points: Sequence[Point], over: Mapping[str, Sequence[Any]]) -> Figure
     if len(over) not in (1, 2):
         raise EqspikeError(f"a map over {len(over)} settings cannot be drawn: vary one or two")
     names = next([matrix.name for matrix in point.matrices] for point in points if point.matrices)
-    drawn = Figure(figsize=(4.8 * len(names), 4.2), layout="constrained")
+    drawn = new_figure(4.8 * len(names), 4.2)
     for n, axes in enumerate(drawn.subplots(1, len(names), squeeze=False)[0]):
         tables = {measure: table(points, over, n, measure) for measure in MEASURES}
         (line if len(over) == 1 else heat)(tables, over, axes).set_title(names[n])
@@ -45,9 +46,9 @@ def line(tables: Mapping[str, NDArray[np.float64]], over: Mapping[str, Sequence[
     for measure, style in zip(MEASURES, ("o-", "s--"), strict=True):
         axes.plot(places, tables[measure], style, markersize=4, label=MEASURES[measure])
     if not numbers:
-        axes.set_xticks(places, [str(value) for value in values])
+        axes.set_xticks(places, [lettering(value) for value in values])
     lowest = min(0.0, float(np.nanmin([*map(np.nanmin, tables.values())])))
-    axes.set(xlabel=key, ylabel="cosine with the gradient", ylim=(lowest - 0.05, 1.05))
+    axes.set(xlabel=lettering(key), ylabel="cosine with the gradient", ylim=(lowest - 0.05, 1.05))
     axes.axhline(1, color="tab:gray", linewidth=0.8)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="best")
@@ -62,7 +63,7 @@ def heat(tables: Mapping[str, NDArray[np.float64]], over: Mapping[str, Sequence[
     for (row, column), cosine in np.ndenumerate(mean):
         text = f"{cosine:.2f}\n({batch[row, column]:.2f})" if np.isfinite(cosine) else "-"
         axes.text(column, row, text, ha="center", va="center", fontsize=8)
-    axes.set_xticks(range(len(columns)), [str(value) for value in columns])
-    axes.set_yticks(range(len(rows)), [str(value) for value in rows])
-    axes.set(xlabel=f"{along}    (in brackets: one batch)", ylabel=below)
+    axes.set_xticks(range(len(columns)), [lettering(value) for value in columns])
+    axes.set_yticks(range(len(rows)), [lettering(value) for value in rows])
+    axes.set(xlabel=f"{lettering(along)}    (in brackets: one batch)", ylabel=lettering(below))
     return axes

@@ -144,7 +144,7 @@ class Brian2Engine(Engine):
             layer.b = np.tile(bias[coupling.bias_of], len(batch))
         if rates is not None:
             self.built.layers[0].rate = rates.ravel()
-            received = couplings[0].forward(rates, parameters.weights[0].astype(float)) * couplings[0].scale
+            received = couplings[0].forward(rates, parameters.weights[0].astype(float))
             self.built.layers[1].b = self.built.layers[1].b[:] + received.ravel()
         self.built.layers[-1].target = targets.ravel()
         for pair, coupling, weights in zip(self.built.pairs, couplings, parameters.weights):

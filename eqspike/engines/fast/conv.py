@@ -86,7 +86,10 @@ class Patches(Way):
         lists = [np.array(part) for part in (below, above, kernel)]
         maps = coupling.above[2]
         self.up = function, _geometry(maps, channels, lists[0], lists[1], lists[2], height * width)
-        self.down = function, _geometry(channels, maps, lists[1], lists[0], lists[2], coupling.above[0] * coupling.above[1])
+        self.down = (
+            function,
+            _geometry(channels, maps, lists[1], lists[0], lists[2], coupling.above[0] * coupling.above[1]),
+        )
 
     def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         return weights, np.ascontiguousarray(weights.transpose(0, 1, 3, 2))
@@ -99,7 +102,7 @@ class Patches(Way):
 
         crew.each(gather, range(crew.count))
         np.sum(partial, axis=0, out=change)  # one sample after the other, whatever the threads
-        change *= self.dtype.type(self.coupling.scale)
+        np.multiply(change, self.coupling.scale, out=change)
 
 
 def _geometry(

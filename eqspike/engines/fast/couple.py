@@ -80,6 +80,7 @@ class Rows(Way):
         self.down = function, np.array([padded(pre), padded(pre) // vector])
         self._up: NDArray[Any] | None = None
         self._down: NDArray[Any] | None = None
+        self._tables: NDArray[Any] | None = None
 
     def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if input_:
@@ -94,7 +95,9 @@ class Rows(Way):
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
         size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
-        tables = [aligned(size, self.dtype) for _ in range(crew.count)]
+        if self._tables is None or self._tables.shape != (crew.count, size):
+            self._tables = aligned((crew.count, size), self.dtype)
+        tables = self._tables
 
         def gather(unit: int) -> None:
             gather_dense(unit, crew.count, BLOCKS, many, source, tables[unit], change)

@@ -17,7 +17,7 @@ from ...model.parameters import Parameters
 from ...model.recording import Recording
 from ...model.schedule import Phase
 from ...model.spiking import Model
-from ...randomness import INPUT_SPIKES, MEMBRANE
+from ...randomness import INPUT_SPIKES, MEMBRANE, SPLITS
 from ...threads import crew
 from .. import Engine, EngineSettings, NotANumber, Presentation, engines
 from .couple import padded
@@ -26,6 +26,7 @@ from .drive import PATTERNS, TILE
 from .layout import Layout
 from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
+from .streams import stream_keys
 from .vectors import aligned, lanes
 
 
@@ -40,7 +41,7 @@ class FastEngine(Engine):
         self._crew = crew(settings.threads)
         self._traces, self._layers = self._layout.traces(), self._layout.layers()
         self._change = Parameters(model.couplings, self._dtype)  # used again: fresh memory costs more than the sums
-        self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept]] = {}
+        self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept, list[Source]]] = {}
         self._buffers: dict[str, NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -54,7 +55,7 @@ class FastEngine(Engine):
         steps = int((plan.raster_from + plan.steps).max())
         encoded = self.model.encoding.encode(batch.images, steps)
         given = self._given(parameters, batch, encoded)
-        scratch, kept = self._memory(plan, batch, steps)
+        scratch, kept, spikes_below = self._memory(plan, batch, steps)
         seen = self._seen(plan, batch, record)
         weights = self._weights(parameters)
 
@@ -70,27 +71,32 @@ class FastEngine(Engine):
             spikes=[seen.input_spikes.sum(axis=0), *(counts[:, first : first + n] for first, n in zip(offset, sizes))],
             readout=seen.readout,
             settled=seen.settled,
-            change=self._gather(plan, kept, encoded) if len(kept.bias) else None,
+            change=self._gather(spikes_below, kept, encoded) if len(kept.bias) else None,
             recording=self._recording(tuple(phases), encoded, batch, seen, steps) if record else None,
         )
 
     def _given(self, parameters: Parameters, batch: Batch, encoded: Drawn | Timed | Direct) -> Given:
         """A batch as the kernels read it."""
-        layout, couplings, number = self._layout, self.model.couplings, self._dtype.type
+        layout, couplings = self._layout, self.model.couplings
         bias = self._buffer("bias", (len(batch) if isinstance(encoded, Direct) else 1, layout.row))
         for first, coupling, values in zip(layout.offset, couplings, parameters.biases):
             bias[:, first : first + coupling.post] = values[coupling.bias_of]
         if isinstance(encoded, Direct):
-            received = couplings[0].forward(encoded.rates, parameters.weights[0]) * couplings[0].scale
+            received = couplings[0].forward(encoded.rates, parameters.weights[0])
             bias[:, : couplings[0].post] += received.astype(self._dtype)
+        targets = np.zeros((len(batch), layout.sizes[-1]), self._dtype)
+        targets[np.arange(len(batch)), batch.labels] = self.model.target_rate
+        keys = np.empty((len(batch), 2), np.uint64)
+        purposes = np.array([INPUT_SPIKES, MEMBRANE])
+        stream_keys(self.model.seed, purposes, SPLITS[batch.split], batch.epoch, batch.samples, keys)
         return Given(
             probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
             raster=np.ascontiguousarray(
                 encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8
             ),
-            keys=np.stack([batch.streams(self.model.seed, purpose) for purpose in (INPUT_SPIKES, MEMBRANE)], axis=1),
+            keys=keys,
             bias=bias,
-            targets=(np.arange(layout.sizes[-1]) == batch.labels[:, None]) * number(self.model.target_rate),
+            targets=targets,
             rate_of_count=self.model.readout_rate,
         )
 
@@ -103,12 +109,13 @@ class FastEngine(Engine):
             arrays += [above, below]
         return arrays
 
-    def _memory(self, plan: Plan, batch: Batch, steps: int) -> tuple[Scratch, Kept]:
+    def _memory(self, plan: Plan, batch: Batch, steps: int) -> tuple[Scratch, Kept, list[Source]]:
         """What a presentation works with and leaves behind, made once for each schedule and size of a batch."""
         key = (id(plan), len(batch))
         if key not in self._records or self._records[key][0] is not plan:
-            record = plan, self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
-            self._records[key] = record
+            scratch, kept = self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
+            above = [self._hidden_source(n, plan, kept) for n in range(1, len(self.model.couplings))]
+            self._records[key] = plan, scratch, kept, [self._input_source(plan, kept), *above]
         return self._records[key][1:]
 
     def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
@@ -182,16 +189,11 @@ class FastEngine(Engine):
             name = f"hidden layer {layer + 1}" if layer + 1 < len(self._layout.sizes) else "the output layer"
             raise NotANumber(name, self._layout.neurons[layer].states[variable], int(sample))
 
-    def _gather(self, plan: Plan, kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
+    def _gather(self, spikes_below: list[Source], kept: Kept, encoded: Drawn | Timed | Direct) -> Parameters:
         """Gather dW of each coupling, and dB; in the same memory every time."""
         layout, couplings, change = self._layout, self.model.couplings, self._change
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
-            if n > 0:
-                source = self._hidden_source(n, plan, kept)
-            elif isinstance(encoded, Direct):
-                source = self._direct_source(encoded, kept)
-            else:
-                source = self._input_source(plan, kept)
+            source = self._direct_source(encoded, kept) if n == 0 and isinstance(encoded, Direct) else spikes_below[n]
             way.gather(source, weights.reshape(-1), n == 0, self._crew)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
             own = kept.bias[:, first : first + coupling.post].sum(axis=0)

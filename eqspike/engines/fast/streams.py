@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types, uint64
 from numba.extending import intrinsic
 
-from ...kernels import inlined
+from ...kernels import compiled, inlined
 from ...randomness import GOLDEN, MIX
 from .vectors import place_of, splat
 
@@ -47,9 +47,25 @@ def mark(typing, words, index, lanes_, bit):
 
 
 @inlined
-def uniform(key, counter):
-    """A number in [0, 1) with 53 random bits: number `counter` of the stream `key`, see `eqspike.randomness`."""
-    z = key + (counter + uint64(1)) * GOLDEN
+def mixed(z):
+    """Scramble 64 bits, see `eqspike.randomness.mix`."""
     z = (z ^ (z >> uint64(30))) * MIX[0]
     z = (z ^ (z >> uint64(27))) * MIX[1]
-    return ((z ^ (z >> uint64(31))) >> uint64(11)) * (1.0 / (1 << 53))
+    return z ^ (z >> uint64(31))
+
+
+@compiled
+def stream_keys(seed, purposes, split, epoch, samples, keys):
+    """keys[b, n] = key of the stream for purpose n of sample b: `eqspike.randomness.streams` without NumPy's calls."""
+    for n in range(len(purposes)):
+        key = uint64(0)
+        for word in (seed, purposes[n], split, epoch):
+            key = mixed((key ^ uint64(word)) + GOLDEN)
+        for b in range(len(samples)):
+            keys[b, n] = mixed((key ^ uint64(samples[b])) + GOLDEN)
+
+
+@inlined
+def uniform(key, counter):
+    """A number in [0, 1) with 53 random bits: number `counter` of the stream `key`."""
+    return (mixed(key + (counter + uint64(1)) * GOLDEN) >> uint64(11)) * (1.0 / (1 << 53))

@@ -17,13 +17,15 @@ from ...kernels import compiled
 from ...model.parameters import Parameters
 from . import OptimiserSettings, optimisers, scale
 
+MOST = 0.999999  # of what is kept: in float32, more is 1
+
 
 class AdamSettings(OptimiserSettings):
     """Adam."""
 
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8
+    beta1: Annotated[float, Field(ge=0, le=MOST)] = 0.9
+    beta2: Annotated[float, Field(ge=0, le=MOST)] = 0.999
+    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = 1e-8  # less is 0 in float32
 
 
 @optimisers.register("adam")

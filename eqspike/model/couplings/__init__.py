@@ -46,6 +46,7 @@ class Coupling(ABC):
     below: Shape
     above: Shape
     Settings: ClassVar[type[LayerSettings]] = LayerSettings
+    all_to_all: ClassVar[bool] = False  # whether the weights are a matrix [pre, post] of all pairs
 
     @classmethod
     @abstractmethod
@@ -96,7 +97,7 @@ class Coupling(ABC):
         """Synapses of each neuron above [post]."""
         return np.bincount(self.synapses().post, minlength=self.post)
 
-    @cached_property
+    @property
     def count(self) -> int:
         """Synapses in all."""
         return int(self.fan_out.sum())
@@ -120,11 +121,18 @@ class Coupling(ABC):
         """What the layer below receives [B, pre] from activity above [B, post]."""
         return np.asarray((self._matrix(weights) @ activity.T).T)
 
-    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
+    def outer(self, below: NDArray[Any], above: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Sum over the batch of below_i above_j over the synapses of each weight, times `scale`; of the weights' shape."""
-        list_ = self.synapses()
+        list_, out = self.synapses(), np.empty(self.shape, below.dtype) if out is None else out
         products = np.einsum("be,be->e", below[:, list_.pre], above[:, list_.post]) * self.scale
-        return np.bincount(list_.weight, products, minlength=prod(self.shape)).reshape(self.shape).astype(below.dtype)
+        out[:] = np.bincount(list_.weight, products, minlength=prod(self.shape)).reshape(self.shape)
+        return out
+
+    def per_bias(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum of the values of all neurons above [post] that share a bias."""
+        if self.biases == self.post:
+            return values
+        return np.bincount(self.bias_of, values, minlength=self.biases).astype(values.dtype)
 
     def _matrix(self, weights: NDArray[Any]) -> Any:
         from scipy.sparse import csr_array

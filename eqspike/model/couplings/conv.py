@@ -15,6 +15,7 @@ from math import prod
 from typing import Annotated, Any, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -111,11 +112,14 @@ class Conv(Coupling):
 
     def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         patches = self._patches(activity)
-        return np.asarray((patches @ weights.reshape(-1, self.above[2])).reshape(len(activity), -1) * weights.dtype.type(self.scale))
+        return np.asarray(
+            (patches @ weights.reshape(-1, self.above[2])).reshape(len(activity), self.post)
+            * weights.dtype.type(self.scale)
+        )
 
     def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         B, (height, width, channels) = len(activity), map_of(self.below)
-        sent = activity.reshape(B, -1, self.above[2]) @ weights.reshape(-1, self.above[2]).T
+        sent = activity.reshape(B, self.above[0] * self.above[1], self.above[2]) @ weights.reshape(-1, self.above[2]).T
         sent = sent.reshape(B, *self.above[:2], self.kernel, self.kernel, channels)
         rows, columns = height // self.pool, width // self.pool
         padded = np.zeros((B, *self._padded(rows, columns), channels), sent.dtype)
@@ -126,12 +130,12 @@ class Conv(Coupling):
         full = np.zeros((B, height, width, channels), sent.dtype)
         spread = pooled.repeat(self.pool, axis=1).repeat(self.pool, axis=2)
         full[:, : spread.shape[1], : spread.shape[2]] = spread * weights.dtype.type(self.scale)
-        return full.reshape(B, -1)
+        return np.asarray(full.reshape(B, self.pre))
 
-    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
+    def outer(self, below: NDArray[Any], above: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
         patches = self._patches(below).reshape(-1, prod(self.shape[:3]))
         products = patches.T @ above.reshape(len(patches), self.above[2])
-        return np.asarray(products.reshape(self.shape) * below.dtype.type(self.scale))
+        return np.asarray(np.multiply(products.reshape(self.shape), below.dtype.type(self.scale), out=out))
 
     def _padded(self, rows: int, columns: int) -> tuple[int, int]:
         """Sides of the padded map, long enough for the last place of the kernel."""
@@ -142,14 +146,16 @@ class Conv(Coupling):
         """What each place of the kernel sees [B, OH * OW, kernel * kernel * channels]; sums over what is pooled."""
         height, width, channels = map_of(self.below)
         rows, columns, pool = height // self.pool, width // self.pool, self.pool
-        cells = activity.reshape(-1, height, width, channels)[:, : rows * pool, : columns * pool]
+        cells = activity.reshape(len(activity), height, width, channels)[:, : rows * pool, : columns * pool]
         if pool > 1:
             cells = cells.reshape(len(cells), rows, pool, columns, pool, channels).sum(axis=(2, 4))
         padded = np.zeros((len(cells), *self._padded(rows, columns), channels), cells.dtype)
         padded[:, self.padding : self.padding + rows, self.padding : self.padding + columns] = cells
-        views = np.lib.stride_tricks.sliding_window_view(padded, (self.kernel, self.kernel), axis=(1, 2))
+        window = (self.kernel, self.kernel)
+        views: Any = sliding_window_view(padded, window, axis=(1, 2))  # type: ignore[call-overload]  # axes are several
         views = views[:, :: self.stride, :: self.stride][:, : self.above[0], : self.above[1]]
-        return views.transpose(0, 1, 2, 4, 5, 3).reshape(len(cells), self.above[0] * self.above[1], -1)
+        places = (len(cells), self.above[0] * self.above[1], prod(self.shape[:3]))
+        return np.asarray(views.transpose(0, 1, 2, 4, 5, 3).reshape(places))
 
 
 def map_of(shape: Shape) -> tuple[int, int, int]:
@@ -157,5 +163,7 @@ def map_of(shape: Shape) -> tuple[int, int, int]:
     if len(shape) == 2:
         return shape[0], shape[1], 1
     if len(shape) != 3:
-        raise EqspikeError(f"network.layers: a convolution needs a map below it (height, width, channels), not a row of {prod(shape)}")
+        raise EqspikeError(
+            f"network.layers: a convolution needs a map below it (height, width, channels), not a row of {prod(shape)}"
+        )
     return shape[0], shape[1], shape[2]

@@ -25,6 +25,7 @@ class Dense(Coupling):
     """All to all."""
 
     Settings = DenseSettings
+    all_to_all = True
 
     @classmethod
     def of(cls, settings: Any, below: Shape) -> Self:
@@ -37,6 +38,10 @@ class Dense(Coupling):
     def synapses(self) -> Synapses:
         pre, post = np.indices(self.shape).reshape(2, -1)
         return Synapses(pre, post, np.arange(prod(self.shape)))
+
+    @property
+    def count(self) -> int:
+        return self.pre * self.post
 
     @cached_property
     def fan_out(self) -> NDArray[np.int64]:
@@ -55,5 +60,5 @@ class Dense(Coupling):
     def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(activity @ weights.T)
 
-    def outer(self, below: NDArray[Any], above: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(below.T @ above)
+    def outer(self, below: NDArray[Any], above: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        return np.matmul(below.T, above, out=out)

@@ -7,21 +7,24 @@ import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ...errors import EqspikeError
 from ...experiments import Experiment, validated
+from ...model.couplings import Shape
 from ...model.parameters import Parameters
-from ...reading import BROKEN
+from ...reading import BROKEN, open_regular
+from ..arrays import read_parameters
 from ..records import FORMAT as RUN_FORMAT
 from ..records import FORMAT_VERSION as RUN_FORMAT_VERSION
-from ..records import Run, read_parameters, run_path
+from ..records import Run, run_path
 from ..records import read as read_run
 from ..sealed import read_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-weights", 1
-FORMATS = ("hdf5", "npz", "nir")
+FORMATS = ("hdf5", "npz", "nir")  # each is a module here, with a function `write_...`
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,10 @@ class Weights:
 
 
 def writer(kind: str) -> Callable[..., None]:
-    """The function that writes Weights to a path in one of FORMATS."""
-    if kind == "hdf5":
-        from .hdf5 import write_hdf5 as write
-    elif kind == "npz":
-        from .npz import write_npz as write
-    else:
-        from .nir import write_nir as write
+    """The function that writes Weights to a path in one of FORMATS. Raises EqspikeError for another."""
+    if kind not in FORMATS:
+        raise EqspikeError(f"format {kind!r}: there are {', '.join(FORMATS)}")
+    write: Callable[..., None] = getattr(import_module(f"{__name__}.{kind}"), f"write_{kind}")
     return write
 
 
@@ -54,11 +54,18 @@ def of_run(run: Run) -> Weights:
         "dataset": run.dataset["name"],
         "dataset_checksum": run.dataset["checksum"],
         "dataset_location": run.dataset["location"],
+        "dataset_image_shape": run.dataset["image_shape"],
         "epochs": len(run.epochs),
         "test_error": last.test_error if last else None,
         "git_commit": _git_commit(),
     }
     return Weights(run.experiment, run.parameters, provenance)
+
+
+def image_shape(provenance: dict[str, Any]) -> Shape | None:
+    """Of the images that a network was trained on; None where that is not said, as by version 0.1.0."""
+    shape = provenance.get("dataset_image_shape")
+    return None if shape is None else tuple(int(side) for side in shape)
 
 
 def _git_commit() -> str | None:
@@ -67,7 +74,9 @@ def _git_commit() -> str | None:
     if not (root / ".git").exists():  # installed: a repository further up is somebody else's
         return None
     try:
-        answer = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()
@@ -82,7 +91,9 @@ def load_weights(path: Path | str) -> Weights:
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such file; give an export, a run file or the directory of a run")
     try:
-        if zipfile.is_zipfile(path):
+        with open_regular(path) as file:
+            zipped = zipfile.is_zipfile(file)
+        if zipped:
             from .npz import read_npz
 
             return read_npz(path)
@@ -90,10 +101,11 @@ def load_weights(path: Path | str) -> Weights:
         raise
     except BROKEN as error:
         raise EqspikeError(f"{path}: these are not readable weights: {error}") from error
-    with read_hdf5(path, "export or run file", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
+    with read_hdf5(path, "run file or export", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
         if file.attrs["format"] == FORMAT:
             experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-            return Weights(experiment, read_parameters(file, experiment, path), json.loads(file.attrs["provenance"]))
+            provenance = json.loads(file.attrs["provenance"])
+            return Weights(experiment, read_parameters(file, experiment, image_shape(provenance), path), provenance)
         return of_run(read_run(file, path))
 
 

@@ -1,21 +1,22 @@
 """Weights in HDF5, schema version 1. Weights are [pre, post]; a layer's rate is clip(sum of W times rates + b, 0, 1).
 
-    /                attributes: format, format_version, experiment (JSON), provenance (JSON), layers
-    /weights/0 ...   [pre, post], between layer 0 (the input) and layer 1; each matrix acts in both directions
-    /biases/0 ...    [N], of layer 1
-    /neuron, /encoding, /phases    attributes: the settings of a spiking network, and their units
-    /model           attributes: what such a network computes, in words and formulas
+/                attributes: format, format_version, experiment (JSON), provenance (JSON), layers
+/weights/0 ...   [pre, post], between layer 0 (the input) and layer 1; each matrix acts in both directions
+/biases/0 ...    [N], of layer 1
+/neuron, /encoding, /phases    attributes: the settings of a spiking network, and their units
+/model           attributes: what such a network computes, in words and formulas
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from ...settings import unit_of
-from ..records import write_parameters
+from ..arrays import write_parameters
 from ..sealed import write_hdf5 as write_sealed
 from . import FORMAT, FORMAT_VERSION, Weights
 from .words import model_in_words
@@ -37,8 +38,8 @@ def write_hdf5(weights: Weights, path: Path) -> None:
         )
         write_parameters(weights.parameters, file)
         for section in ("neuron", "encoding", "phases"):
-            part = getattr(experiment, section, None)
-            for name, value in part or ():
+            part: Any = getattr(experiment, section, ())
+            for name, value in part:
                 group = file.require_group(section)
                 group.attrs[name] = value
                 if unit := unit_of(part, name):

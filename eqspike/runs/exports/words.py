@@ -25,7 +25,8 @@ def model_in_words(experiment: Any) -> dict[str, str | float]:
     words: dict[str, str | float] = {
         "state": f"of each neuron above the input: {', '.join(neuron.states)}; the membrane is {neuron.membrane}, threshold 1",
         "initial_state": f"{neuron.membrane} uniform in [0, 1), drawn for each neuron and presentation; all else 0",
-        "equations": cleandoc(neuron.equations) + "\nwhere b is the bias; an infinite time constant: that term is absent",
+        "equations": cleandoc(neuron.equations)
+        + "\nwhere b is the bias; an infinite time constant: that term is absent",
         "integration": INTEGRATION[neuron.method],
         "limit": neuron.limit or "none",
         "threshold": f"a neuron spikes if {neuron.threshold}",
@@ -45,7 +46,9 @@ def model_in_words(experiment: Any) -> dict[str, str | float]:
         ),
     }
     if isinstance(experiment.encoding, PoissonSettings):
-        words["input"] = "a pixel of brightness x from 0 to 1 spikes in a step with probability x input_probability, independently"
+        words["input"] = (
+            "a pixel of brightness x from 0 to 1 spikes in a step with probability x input_probability, independently"
+        )
         words["input_probability"] = experiment.encoding.max_rate * experiment.phases.dt / experiment.neuron.dt_ref
         words["input_probability_unit"] = "spikes per step"
     else:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eqspike.experiments import Experiment, experiment, validated
 from eqspike.errors import EqspikeError
+from eqspike.experiments import experiment, validated
 
 MODELS = sorted((Path(__file__).parents[1] / "models").glob("*.toml"))
 
@@ -19,8 +19,8 @@ MODELS = sorted((Path(__file__).parents[1] / "models").glob("*.toml"))
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("training.epoch=3", "training.epoch is no setting"),
-        ("speed=3", "speed is no setting"),
+        ("training.epoch=3", "training.epoch is an unknown setting"),
+        ("speed=3", "speed is an unknown setting"),
         ("training.epochs=1.5", "training.epochs: input should be a valid integer, got 1.5"),
         ("training.epochs=true", "training.epochs: input should be a valid integer, got True"),
         ("training.epochs='3'", "training.epochs: input should be a valid integer"),
@@ -28,8 +28,8 @@ MODELS = sorted((Path(__file__).parents[1] / "models").glob("*.toml"))
         ("encoding.max_rate=1.5", "at most 1 can be drawn"),
         ("phases.dt=1.0", "at most 1 can be drawn"),
         ("encoding.max_rate=nan", "encoding.max_rate"),
-        ("phases.free=30.2", "free = 30.2 ms is no multiple of dt = 0.5 ms"),
-        ("phases.nudged=0.1", "nudged = 0.1 ms is no multiple"),
+        ("phases.free=30.2", "free = 30.2 ms is not a multiple of dt = 0.5 ms"),
+        ("phases.nudged=0.1", "nudged = 0.1 ms is not a multiple"),
         ("phases.readout=40.0", "readout = 40.0 ms is longer than the free phase"),
         ("plasticity.beta=0", "beta = 0 nudges nothing"),
         ("plasticity.beta_sign=random", "beta_sign = 'random' has no meaning under 'centered'"),
@@ -43,6 +43,7 @@ MODELS = sorted((Path(__file__).parents[1] / "models").glob("*.toml"))
         ("neuron.tau_m=nan", "neuron.tau_m"),
         ("neuron.v_floor=1.0", "neuron.v_floor: input should be less than 1"),
         ("engine.name=gpu", "engine.name"),
+        ("plasticity.nudge=push", "plasticity.nudge: unknown nudge 'push'"),
         ("engine.threads=0", "engine.threads"),
         ("seed=-1", "seed"),
         ("name=../up", "name"),
@@ -58,7 +59,7 @@ def test_bad_setting(change, message):
 
 
 def test_one_sided_needs_a_free_phase_as_long_as_the_nudged():
-    with pytest.raises(EqspikeError, match="longer than phases.free"):
+    with pytest.raises(EqspikeError, match=r"longer than phases.free"):
         experiment(changes=["plasticity.estimator=one-sided", "phases.nudged=40.0"])
 
 
@@ -74,12 +75,12 @@ def test_changes_are_applied_in_order_over_the_file(tmp_path):
 def test_broken_file(tmp_path, text):
     file = tmp_path / "model.toml"
     file.write_text(text)
-    with pytest.raises(EqspikeError, match="model.toml: cannot read this experiment"):
+    with pytest.raises(EqspikeError, match=r"model.toml: cannot read this experiment"):
         experiment(file)
 
 
 def test_missing_file():
-    with pytest.raises(EqspikeError, match="nowhere.toml: cannot read this experiment: No such file"):
+    with pytest.raises(EqspikeError, match=r"nowhere.toml: there is no such file"):
         experiment("nowhere.toml")
 
 
@@ -118,11 +119,13 @@ def test_rates_need_no_readout():
 def test_named_models_are_valid(path):
     found = experiment(path)
     assert found.name == path.stem
-    assert found.description and found.description != Experiment().description
+    assert found.description and found.description != experiment().description
 
 
-values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.floats(), max_size=3))
-FIELDS = [(s, k) for s, part in Experiment().model_dump().items() if isinstance(part, dict) for k in part]
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.floats(), max_size=3)
+)
+FIELDS = [(s, k) for s, part in experiment().table().items() if isinstance(part, dict) for k in part]
 
 
 @given(st.sampled_from(FIELDS), values)
@@ -131,4 +134,4 @@ def test_any_value_is_taken_or_refused_in_one_line(field, value):
     try:
         validated({section: {key: value}})
     except EqspikeError as error:
-        assert len(str(error).splitlines()) == 1 and section in str(error) or key in str(error)
+        assert (len(str(error).splitlines()) == 1 and section in str(error)) or key in str(error)

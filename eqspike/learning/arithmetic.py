@@ -1,0 +1,25 @@
+"""Passes over all parameters after every batch, compiled: NumPy would take several, and BLAS would wake its threads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels import compiled
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def squares(values):  # type: ignore[no-untyped-def]
+    """Sum of squares."""
+    total = values[0] - values[0]
+    for n in range(len(values)):
+        total += values[n] * values[n]
+    return total
+
+
+@compiled
+def count_zeros(values):  # type: ignore[no-untyped-def]
+    """How many are exactly zero."""
+    total = np.int32(0)
+    for n in range(len(values)):
+        total += np.int32(values[n] == 0)
+    return total
