@@ -15,7 +15,10 @@ from ._libraries import as_shipped
 
 INTERRUPTED = 130
 RESUMABLE = 3  # interrupted, and where it stood is in the run file
-ORDER = ("train", "evaluate", "show", "plot", "report", "compare", "energy", "export", "models", "sweep", "reproduce")
+ORDER = (
+    *("train", "evaluate", "show", "plot", "report", "compare", "gradient", "energy", "export", "models"),
+    *("sweep", "reproduce"),
+)
 
 
 class Commands(click.Group):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wai
 
     from ..data.dataset import Dataset
     from ..experiments import Experiment
+    from ..learning.loop import Epoch
     from ..runs.records import Run
 
 WIDE = 250  # columns where there is no terminal: nothing is cut
@@ -163,6 +164,16 @@ def save_page(text: str, path: Path, screen: Console) -> None:
     content = text.encode()
     write_bytes(path, content)
     screen.print(f"wrote {clean(path)} ({len(content) / 1e6:.1f} MB)")
+
+
+def cosines(epoch: Epoch) -> str:
+    """What `--watch-gradient` measured after an epoch, at the end of its line; "" if nothing."""
+    parts = [
+        f"{words} {' '.join(f'{cosine:.2f}' for cosine in epoch.measured[name])}"
+        for words, name in (("cosine", "gradient_cosine"), ("batch", "gradient_batch_cosine"))
+        if name in epoch.measured
+    ]
+    return "".join(f"   {part}" for part in parts)
 
 
 def per_inference(counts: Mapping[str, NDArray[Any]]) -> dict[str, float]:

@@ -8,6 +8,11 @@ from rich.table import Table
 
 from ._terminal import clean, command, print_counts, run_argument, screen_for
 
+MEASURED = {
+    "gradient_cosine": "cosine with the gradient",
+    "gradient_expected_cosine": "expected",
+    "gradient_batch_cosine": "batch",
+}
 
 @command
 @run_argument
@@ -23,6 +28,9 @@ def show(run: Path) -> None:
             values = ", ".join(f"{clean(key)}={clean(value)}" for key, value in part.items())
             screen.print(f"{title:<11}{values}", soft_wrap=True)
     table = Table("epoch", "train error", "test error", "samples/s", *record.layers, "||dW||/||W||")
+    measured = {name: title for name, title in MEASURED.items() if any(name in epoch.measured for epoch in record.epochs)}
+    for title in measured.values():
+        table.add_column(title)
     for epoch in record.epochs:
         table.add_row(
             str(epoch.number),
@@ -31,6 +39,7 @@ def show(run: Path) -> None:
             f"{epoch.samples_per_second:,.0f}",
             *(f"{rate:.3f}" for rate in epoch.rates),
             " ".join(f"{change:.3f}" for change in epoch.weight_change),
+            *(" ".join(f"{value:.3f}" for value in epoch.measured.get(name, ())) for name in measured),
         )
     screen.print(table)
     screen.print("columns named after layers: mean rate in the free phase (spikes per dt_ref), or activity")

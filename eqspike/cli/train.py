@@ -17,6 +17,7 @@ from ..resources import resolve
 from ._terminal import (
     clean,
     command,
+    cosines,
     data_dir_option,
     data_option,
     engine_option,
@@ -34,6 +35,7 @@ from ._terminal import (
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..experiments import Experiment
+    from ..gradients.watch import Watch
     from ..learning.loop import Epoch, Evaluation, Progress
     from ..runs.records import Run
 
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Write the run file so often: 10min (and each epoch), 5epochs.",
 )
+@click.option("--watch-gradient", "watch", is_flag=True, help="Compare the estimate with the gradient after every epoch.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
@@ -87,11 +90,13 @@ def train(
     settings = _settings(model, resume, out, start, given)
     screen = screen_for(as_json, quiet)
     dataset = load_data(settings, given["data_dir"], screen)
+    watch = _watch(settings, dataset) if given["watch"] else None
     with ExitStack() as closing:
         options: dict[str, Any] = {
             "start": start,
             "resume": resume is not None,
             "every": every,
+            "measure": watch,
             "stop": closing.enter_context(_signals()),
         }
         if given["tensorboard"] is not None:
@@ -104,6 +109,9 @@ def train(
         path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
         run = _train(settings, dataset, path, screen, **options)
     _print_result(run, path, screen)
+    if watch is not None and watch.seconds:
+        share = watch.share(run.epochs)
+        screen.print(f"watching the gradient took {sum(watch.seconds):.1f} s, {share:.0%} of the time of these epochs' training")
     if as_json:
         print(to_json(_result(run, path)))
 
@@ -141,6 +149,17 @@ def _settings(
     return changed(run.experiment, changes)
 
 
+def _watch(settings: Experiment, dataset: Dataset) -> Watch:
+    """What compares the estimate with the gradient. Raises EqspikeError for a learner that has none to compare."""
+    from ..experiments import learners
+    from ..gradients.settled import has_settled_network
+    from ..gradients.watch import Watch
+
+    if not has_settled_network(learners[settings.learner]):
+        raise EqspikeError(f"--watch-gradient: learner = {settings.learner!r} has no settled gradient to compare with")
+    return Watch(dataset, settings.training.batch_size)
+
+
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
     """Whether SIGINT, SIGTERM or SIGHUP has come. A second one, of whatever kind, ends at once."""
@@ -173,6 +192,8 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
         f"[bold]{settings.name}[/]  {'-'.join(map(str, sizes))} on {clean(dataset.name)}"
         f" ({len(dataset.train):,} / {len(dataset.test):,}), {learners[settings.learner].describe(settings)}, seed {settings.seed}"
     )
+    for line in learners[settings.learner].warnings(settings):
+        screen.print(f"[yellow]warning:[/] {clean(line)}", soft_wrap=True)
     with progress_bar(screen) as bar:
         task = bar.add_task("getting ready", total=None, speed="", error="")
         total = len(dataset.train) * settings.training.epochs
@@ -193,7 +214,7 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
             bar.console.print(
                 f"epoch {epoch.number:3d}   train error {epoch.train_error:7.2%}   test error {epoch.test_error:7.2%}"
-                f"   {epoch.samples_per_second:8,.0f} samples/s"
+                f"   {epoch.samples_per_second:8,.0f} samples/s{cosines(epoch)}"
             )
 
         hooks = Hooks(on_progress, on_epoch, lambda sickness: bar.console.print(f"[yellow]warning:[/] {sickness}"))

@@ -24,7 +24,7 @@ def build(experiment: Experiment, dataset: Dataset, parameters: Parameters | Non
         except ValueError as error:
             raise EqspikeError(str(error)) from None
         scales = experiment.per_layer(experiment.network.weight_scale)
-        parameters = initial_parameters(layers, scales, experiment.seed)
+        parameters = initial_parameters(layers, scales, experiment.seed, experiment.network.output_bias)
     learner: Learner = learners[experiment.learner].build(experiment, parameters, len(dataset.train))
     return learner
 

@@ -25,6 +25,7 @@ from ..model.recording import Recording
 from ..model.rules import Plasticity, SpikingPlasticity, rules
 from ..model.schedule import Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
+from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
 from ..reading import about
 
@@ -208,6 +209,10 @@ class Spiking(Learner):
     @classmethod
     def describe(cls, experiment: Any) -> str:
         return f"{experiment.plasticity.estimator} estimator, {experiment.engine.name} engine"
+
+    @classmethod
+    def warnings(cls, experiment: Any) -> list[str]:
+        return warnings_for(model_of(experiment, ()))
 
 
 def random_sign(seed: int, batch: Batch) -> int:

@@ -106,6 +106,11 @@ class Learner(ABC):
         """How it learns, in a few words."""
         return str(experiment.learner)
 
+    @classmethod
+    def warnings(cls, experiment: Any) -> list[str]:
+        """Settings that make an experiment learn badly, one line each; training goes on."""
+        return []
+
     def check(self, batch: Batch) -> None:
         """Raise EqspikeError for samples that do not fit the network."""
         check_batch(batch, self.parameters.sizes)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Epoch:
     rates: list[float]  # mean activity of each layer in the free phases of training, the input first
     train_counts: dict[str, NDArray[Any]]
     test_counts: dict[str, NDArray[Any]]
+    measured: dict[str, NDArray[Any]] = field(default_factory=dict)  # what the caller measured after it, see `train_run`
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
     /                attributes: format, format_version, experiment (JSON), status, created, versions (JSON)
     /dataset         attributes: name, checksum, train, test, image_shape, location
     /layers          names of layers; /phases names of phases (the axes of counts); ASCII
-    /epochs/...      one row per epoch; attribute `unit` on each
+    /epochs/...      one row per epoch; attribute `unit` on each; /epochs/measured/... on request, see `runs.measured`
     /parameters/weights/0 ...   [pre, post], between layer 0 and layer 1, at the end of the last epoch
     /parameters/biases/0 ...    [N], of layer 1
     /test/predicted, /test/labels    decisions on the test set after the last epoch
@@ -33,6 +33,7 @@ from ..experiments import Experiment, validated
 from ..learning.loop import Epoch, Evaluation
 from ..learning.position import Position
 from ..model.parameters import Parameters
+from . import measured
 from .arrays import put, read_parameters, renamed, write_parameters
 from .checkpoint import read_position, write_position
 from .sealed import read_hdf5, write_hdf5
@@ -108,6 +109,7 @@ def _write(run: Run, file: h5py.File) -> None:
         group = epochs.create_group(kind)
         for name in getattr(run.epochs[0], kind) if run.epochs else ():
             put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
+    measured.write(run.epochs, epochs)
     write_parameters(run.parameters, file.create_group("parameters"))
     if run.position is not None:
         write_position(run.position, run.parameters, file.create_group("position"))
@@ -156,6 +158,7 @@ def read(file: h5py.File, path: Path) -> Run:
             rates=[float(rate) for rate in columns["rates"][n]],
             train_counts={name: values[n] for name, values in counts["train_counts"].items()},
             test_counts={name: values[n] for name, values in counts["test_counts"].items()},
+            measured=measured.read(epochs, n),
         )
         for n in range(len(columns["number"]))
     ]

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError, Interrupted
@@ -55,13 +58,15 @@ def train_run(
     every: Every = Every(),
     stop: Callable[[], bool] = lambda: False,
     learner: Learner | None = None,
+    measure: Callable[[Learner], dict[str, NDArray[Any]]] | None = None,
 ) -> Run:
     """Train the experiment's learner on `dataset` and keep what was reached in a run file at `path`.
 
     `learner`, of a registered class, is trained in place of the one that the experiment names; the run is then that of its class.
     Starts with the weights of the run or export `start`, if there is one, or where the run at `path` stands, with
     `resume`; the weights are then, to the last bit, those of a run that was never interrupted. `observe` sees the
-    run after every epoch. When `stop` says so, the batch is finished, the file written and Interrupted raised.
+    run after every epoch. What `measure` finds in the learner after an epoch, whose state it leaves as it is, is kept as
+    `Epoch.measured`. When `stop` says so, the batch is finished, the file written and Interrupted raised.
     Raises EqspikeError if the file cannot be written (before training begins, where that can be known), if
     another process writes to its directory, if there is a run at `path` already or, with `resume`, one of other
     settings, data or version; and if training stops because going on is pointless: the file is then as it was at
@@ -98,6 +103,8 @@ def train_run(
                 save()
 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
+            if measure is not None:
+                epoch = replace(epoch, measured=measure(learner))
             run.epochs.append(epoch)
             run.evaluation, run.parameters = evaluation, position.tested or position.before
             if epoch.number == experiment.training.epochs:
