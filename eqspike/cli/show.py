@@ -14,6 +14,7 @@ MEASURED = {
     "gradient_batch_cosine": "batch",
 }
 
+
 @command
 @run_argument
 def show(run: Path) -> None:
@@ -28,7 +29,9 @@ def show(run: Path) -> None:
             values = ", ".join(f"{clean(key)}={clean(value)}" for key, value in part.items())
             screen.print(f"{title:<11}{values}", soft_wrap=True)
     table = Table("epoch", "train error", "test error", "samples/s", *record.layers, "||dW||/||W||")
-    measured = {name: title for name, title in MEASURED.items() if any(name in epoch.measured for epoch in record.epochs)}
+    measured = {
+        name: title for name, title in MEASURED.items() if any(name in epoch.measured for epoch in record.epochs)
+    }
     for title in measured.values():
         table.add_column(title)
     for epoch in record.epochs:

@@ -66,7 +66,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Write the run file so often: 10min (and each epoch), 5epochs.",
 )
-@click.option("--watch-gradient", "watch", is_flag=True, help="Compare the estimate with the gradient after every epoch.")
+@click.option(
+    "--watch-gradient", "watch", is_flag=True, help="Compare the estimate with the gradient after every epoch."
+)
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
@@ -111,7 +113,9 @@ def train(
     _print_result(run, path, screen)
     if watch is not None and watch.seconds:
         share = watch.share(run.epochs)
-        screen.print(f"watching the gradient took {sum(watch.seconds):.1f} s, {share:.0%} of the time of these epochs' training")
+        screen.print(
+            f"watching the gradient took {sum(watch.seconds):.1f} s, {share:.0%} of the time of these epochs' training"
+        )
     if as_json:
         print(to_json(_result(run, path)))
 

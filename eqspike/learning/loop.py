@@ -43,7 +43,9 @@ class Epoch:
     rates: list[float]  # mean activity of each layer in the free phases of training, the input first
     train_counts: dict[str, NDArray[Any]]
     test_counts: dict[str, NDArray[Any]]
-    measured: dict[str, NDArray[Any]] = field(default_factory=dict)  # what the caller measured after it, see `train_run`
+    measured: dict[str, NDArray[Any]] = field(
+        default_factory=dict
+    )  # what the caller measured after it, see `train_run`
 
 
 @dataclass(frozen=True)
