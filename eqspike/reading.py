@@ -61,7 +61,7 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
-            raise EqspikeError(f"{path}: this is {_kind(mode)}, not a file")
+            raise EqspikeError(f"{path}: this is {kind_of(mode)}, not a file")
         return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     except FileNotFoundError:
         raise EqspikeError(f"{path}: there is no such file") from None
@@ -71,7 +71,7 @@ def open_regular(path: Path) -> BinaryIO:
         raise EqspikeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a directory"
     return {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode), "a device")

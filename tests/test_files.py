@@ -16,7 +16,7 @@ from networks import spoil
 from eqspike import experiment, load_weights, records
 from eqspike.data import load
 from eqspike.errors import EqspikeError
-from eqspike.files import write_whole
+from eqspike.files import write_bytes
 from eqspike.runs.run import train_run
 
 SEEDS = Path(__file__).parent / "seeds/run"  # inputs that once broke something, or nearly
@@ -190,7 +190,7 @@ def test_seeds(seed, tmp_path):
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "a\nb"])
 def test_names_that_no_file_has(name, tmp_path):
     try:
-        write_whole(tmp_path / name, lambda part: Path(part).write_bytes(b"1"))
+        write_bytes(tmp_path / name, b"1")
     except EqspikeError:
         assert os.listdir(tmp_path) == []
     else:

@@ -76,7 +76,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monk
     records.save(run, tmp_path / "run.h5")
     before = (tmp_path / "run.h5").read_bytes()
 
-    def no_space(*_):
+    def no_space(*_, **options):
         raise OSError(28, "No space left on device")
 
     for step in ("fsync", "replace"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -149,7 +150,7 @@ def make_directory(path: Path) -> Path:
 
 def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     """Write a picture, whole or not at all."""
-    from ..files import write_whole
+    from ..files import write_bytes
 
     kinds = figure.canvas.get_supported_filetypes()
     kind = path.suffix.lstrip(".").lower()
@@ -157,7 +158,9 @@ def save_figure(figure: Figure, path: Path, screen: Console) -> None:
         raise EqspikeError(
             f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance"
         )
-    write_whole(path, lambda part: figure.savefig(part, dpi=150, format=kind))
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=kind)
+    write_bytes(path, content.getbuffer())
     screen.print(f"wrote {clean(path)}")
 
 

@@ -100,6 +100,7 @@ def train(
             options["observe"] = closing.enter_context(TensorBoard(given["tensorboard"]))
         path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
         run = _train(settings, dataset, path, screen, **options)
+    path = run.path or path  # its directory may have been moved
     _print_result(run, path, screen)
     if as_json:
         print(json.dumps(_result(run, path)))

@@ -30,12 +30,13 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..experiments import Experiment, validated
+from ..files import write_bytes
 from ..learning.loop import Epoch, Evaluation
 from ..learning.position import Position
 from ..model.parameters import Parameters
 from .arrays import put, read_parameters, renamed, write_parameters
 from .checkpoint import read_position, write_position
-from .sealed import read_hdf5, write_hdf5
+from .sealed import read_hdf5, sealed_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-run", 3
 FILE_NAME = "run.h5"
@@ -63,6 +64,7 @@ class Run:
     versions: dict[str, str] = field(default_factory=versions)
     position: Position | None = None  # where training goes on
     started_from: str = ""  # file that the weights began with; the experiment's own initial weights otherwise
+    path: Path | None = None  # its file, once it has one
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -82,9 +84,14 @@ def describe(dataset: Dataset) -> dict[str, object]:
     }
 
 
+def content(run: Run) -> memoryview:
+    """What the run file of a run holds."""
+    return sealed_hdf5(lambda file: _write(run, file))
+
+
 def save(run: Run, path: Path) -> None:
     """Write a run file atomically. Raises EqspikeError if that cannot be done; an old file then stays as it was."""
-    write_hdf5(path, lambda file: _write(run, file))
+    write_bytes(path, content(run))
 
 
 def _write(run: Run, file: h5py.File) -> None:
@@ -130,7 +137,9 @@ def load(path: Path | str) -> Run:
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such run; give a run file or the directory of a run")
     with read_hdf5(path, "run file", {FORMAT: FORMAT_VERSION}) as file:
-        return read(file, path)
+        run = read(file, path)
+    run.path = path
+    return run
 
 
 def read(file: h5py.File, path: Path) -> Run:

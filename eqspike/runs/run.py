@@ -11,7 +11,7 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..errors import EqspikeError, Interrupted
 from ..experiments import Experiment, learners
-from ..files import only_writer, remove_parts
+from ..files import only_writer
 from ..learners import build
 from ..learning.health import TrainingStopped
 from ..learning.learner import Learner
@@ -72,19 +72,23 @@ def train_run(
         raise EqspikeError(
             f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}"
         )
-    with only_writer(path.parent):
-        remove_parts(path)
+    with only_writer(path.parent) as directory:
+        directory.remove_parts(path.name)
         if resume:
             run, learner = _continued(experiment, dataset, path, learner)
         else:
-            run, learner = _begun(experiment, dataset, path, start, learner)
+            if directory.holds(path.name):
+                raise EqspikeError(
+                    f"{path.parent}: holds a run already; choose another --out, or --resume {path.parent}"
+                )
+            run, learner = _begun(experiment, dataset, start, learner)
         position, saved = run.position, 0.0
         assert position is not None
 
         def save() -> None:
             nonlocal saved
-            records.save(run, path)
-            saved = time.monotonic()
+            directory.write(path.name, records.content(run))
+            run.path, saved = directory.path / path.name, time.monotonic()
 
         save()  # find out now, not after an hour, that it cannot be written
 
@@ -110,20 +114,20 @@ def train_run(
         try:
             train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), position)
         except (TrainingStopped, KeyboardInterrupt) as reason:
-            kept = records.load(path)  # the last good checkpoint, not what training made of it since
+            kept = records.load(directory.path / path.name)  # the last good checkpoint, not what came of it since
             kept.status = f"stopped: {str(reason) or 'interrupted'}"
-            records.save(kept, path)
+            directory.write(path.name, records.content(kept))
             if isinstance(reason, TrainingStopped):
-                raise EqspikeError(f"training stopped: {reason} (what was reached before is in {path})") from reason
+                raise EqspikeError(
+                    f"training stopped: {reason} (what was reached before is in {kept.path})"
+                ) from reason
             raise
     return run
 
 
 def _begun(
-    experiment: Experiment, dataset: Dataset, path: Path, start: Path | None, learner: Learner | None
+    experiment: Experiment, dataset: Dataset, start: Path | None, learner: Learner | None
 ) -> tuple[Run, Learner]:
-    if path.exists():
-        raise EqspikeError(f"{path.parent}: holds a run already; choose another --out, or --resume {path.parent}")
     if learner is None:
         learner = build(experiment, dataset)
     if start is not None:

@@ -12,7 +12,6 @@ from typing import BinaryIO
 import h5py
 
 from ..errors import EqspikeError
-from ..files import write_bytes
 from ..reading import BROKEN, RATIO, open_regular
 
 SEAL = b"eqspike sha256 "
@@ -20,16 +19,16 @@ BLOCK = 512  # bytes before the HDF5 content, HDF5's "user block"; its readers s
 DEPTH, OBJECTS = 6, 10_000  # of groups in each other, of all; ours have 4 and some dozens
 
 
-def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
-    """Write an HDF5 file, whole and sealed: its first 512 bytes hold the SHA-256 of all others.
+def sealed_hdf5(fill: Callable[[h5py.File], None]) -> memoryview:
+    """The content of an HDF5 file, sealed: its first 512 bytes hold the SHA-256 of all others.
 
-    It is made in memory first: HDF5's own code crashes when a disk is full.
+    It is made in memory: HDF5's own code crashes when a disk is full.
     """
     content = io.BytesIO()
     with h5py.File(content, "w", userblock_size=BLOCK) as file:
         fill(file)
     seal(content)
-    write_bytes(path, content.getbuffer())
+    return content.getbuffer()
 
 
 def seal(raw: BinaryIO) -> None:
@@ -49,7 +48,7 @@ def _digest(raw: BinaryIO) -> str:
 
 @contextmanager
 def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.File]:
-    """Open a file of `write_hdf5`, called `what`; `formats` are the names it may have, with the newest known version.
+    """Open a file of `sealed_hdf5`, called `what`; `formats` are the names it may have, with the newest known version.
 
     Nothing is believed of it: its seal is checked before HDF5's own code sees it, and before any data is read there
     must be no links, no types but plain numbers and text, and no more data than the file can hold. Raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def image_shape(provenance: dict[str, Any]) -> Shape | None:
 def _git_commit() -> str | None:
     """Commit of the checkout that this code runs from; None outside of one."""
     root = Path(__file__).parents[3]
-    if not (root / ".git").exists():  # installed: a repository further up is somebody else's
+    if not os.path.exists(root / ".git"):  # installed: a repository further up is somebody else's
         return None
     try:
         answer = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import EqspikeError
 from ...experiments import validated
-from ...files import write_whole
+from ...files import write_bytes
 from ...reading import MOST_BYTES
 from ..arrays import assembled
 from . import FORMAT, FORMAT_VERSION, Weights, image_shape
@@ -28,11 +29,9 @@ def write_npz(weights: Weights, path: Path) -> None:
     contents: dict[str, NDArray[Any]] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
     contents["format_version"] = np.asarray(FORMAT_VERSION)
 
-    def write(part: str) -> None:
-        with open(part, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, sha256=digest(contents), **contents)
-
-    write_whole(path, write)
+    archive = io.BytesIO()
+    np.savez_compressed(archive, allow_pickle=False, sha256=digest(contents), **contents)
+    write_bytes(path, archive.getbuffer())
 
 
 def digest(contents: Mapping[str, NDArray[Any]]) -> str:
