@@ -1,7 +1,8 @@
 """HDF5 run files: one run, one file, written whole or not at all; a checkpoint is a run file too.
 
     first 512 bytes  SHA-256 of all others (`eqspike.runs.sealed`)
-    /                attributes: format, format_version, experiment (JSON), status, created, versions (JSON)
+    /                attributes: format, format_version, experiment (JSON), status, created, versions and
+                     earlier_versions (JSON), started_from
     /dataset         attributes: name, checksum, train, test, image_shape, location
     /layers          names of layers; /phases names of phases (the axes of counts); ASCII
     /epochs/...      one row per epoch; attribute `unit` on each
@@ -49,6 +50,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
 
 
+def changed_versions(run: Run) -> str:
+    """What differs between the versions that trained a run last and those of now, in words; "" if nothing does."""
+    now = versions()
+    names = sorted(name for name in {*run.versions, *now} if run.versions.get(name) != now.get(name))
+    return ", ".join(f"{name} {run.versions.get(name, 'none')}, now {now.get(name, 'none')}" for name in names)
+
+
 @dataclass
 class Run:
     """A training run: what was asked, what was measured, what came out."""
@@ -61,7 +69,8 @@ class Run:
     evaluation: Evaluation | None = None  # of the test set after the last epoch
     status: str = RUNNING
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    versions: dict[str, str] = field(default_factory=versions)
+    versions: dict[str, str] = field(default_factory=versions)  # that trained it last
+    earlier_versions: tuple[dict[str, str], ...] = ()  # that trained the parts before, in order, where they were others
     position: Position | None = None  # where training goes on
     started_from: str = ""  # file that the weights began with; the experiment's own initial weights otherwise
     path: Path | None = None  # its file, once it has one
@@ -103,6 +112,7 @@ def _write(run: Run, file: h5py.File) -> None:
             "status": run.status,
             "created": run.created,
             "versions": json.dumps(run.versions),
+            "earlier_versions": json.dumps(run.earlier_versions),
             "started_from": run.started_from,
         }
     )
@@ -185,6 +195,7 @@ def read(file: h5py.File, path: Path) -> Run:
         status=str(file.attrs["status"]),
         created=str(file.attrs["created"]),
         versions=json.loads(file.attrs["versions"]),
+        earlier_versions=tuple(json.loads(file.attrs.get("earlier_versions", "[]"))),
         position=read_position(file["position"], parameters, experiment, image_shape, path)
         if "position" in file
         else None,

@@ -21,6 +21,8 @@ from ..learning.schedules import schedules
 from ..settings import flat
 from . import records
 from .exports import fitting, load_weights
+from .kept import check_none
+from .kept import keep as keep_checkpoint
 from .records import Run
 
 MAY_DIFFER = ("training.epochs", "engine.threads")  # between a run and what continues it
@@ -55,13 +57,19 @@ def train_run(
     every: Every = Every(),
     stop: Callable[[], bool] = lambda: False,
     learner: Learner | None = None,
+    keep: int = 0,
+    lock: bool = True,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Run:
     """Train the experiment's learner on `dataset` and keep what was reached in a run file at `path`.
 
     `learner`, of a registered class, is trained in place of the one that the experiment names; the run is then that of its class.
     Starts with the weights of the run or export `start`, if there is one, or where the run at `path` stands, with
-    `resume`; the weights are then, to the last bit, those of a run that was never interrupted. `observe` sees the
-    run after every epoch. When `stop` says so, the batch is finished, the file written and Interrupted raised.
+    `resume`; the weights are then, to the last bit, those of a run that was never interrupted, unless other versions of
+    the libraries go on with it, which `tell` is told in a line. `observe` sees the run after every epoch. When `stop`
+    says so, the batch is finished, the file written and Interrupted raised. `keep`: so many of the last run files stay
+    under names of their own. Without `lock`, it is for the caller to see that no other process trains there.
+
     Raises EqspikeError if the file cannot be written (before training begins, where that can be known), if
     another process writes to its directory, if there is a run at `path` already or, with `resume`, one of other
     settings, data or version; and if training stops because going on is pointless: the file is then as it was at
@@ -72,11 +80,12 @@ def train_run(
         raise EqspikeError(
             f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}"
         )
-    with only_writer(path.parent) as directory:
+    with only_writer(path.parent, lock) as directory:
         directory.remove_parts(path.name)
         if resume:
-            run, learner = _continued(experiment, dataset, path, learner)
+            run, learner = _continued(experiment, dataset, path, start, learner, tell)
         else:
+            check_none(directory, path.name)
             if directory.holds(path.name):
                 raise EqspikeError(
                     f"{path.parent}: holds a run already; choose another --out, or --resume {path.parent}"
@@ -88,6 +97,8 @@ def train_run(
         def save() -> None:
             nonlocal saved
             directory.write(path.name, records.content(run))
+            if keep:
+                keep_checkpoint(directory, path.name, position, keep)
             run.path, saved = directory.path / path.name, time.monotonic()
 
         save()  # find out now, not after an hour, that it cannot be written
@@ -139,9 +150,18 @@ def _begun(
     return run, learner
 
 
-def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Learner | None) -> tuple[Run, Learner]:
+def _continued(
+    experiment: Experiment,
+    dataset: Dataset,
+    path: Path,
+    start: Path | None,
+    learner: Learner | None,
+    tell: Callable[[str], None],
+) -> tuple[Run, Learner]:
     run = records.load(path)
     reasons = differences(run, experiment, dataset)
+    if start is not None and run.started_from != str(start):
+        reasons.append(f"it began with the weights of {run.started_from or 'its settings'}, not of {start}")
     if reasons or run.position is None:
         raise EqspikeError(f"{path}: cannot go on with this run: {'; '.join(reasons)}")
     learner = learner or build(experiment, dataset, run.position.before)
@@ -150,7 +170,10 @@ def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Le
         run.position.connect(learner, experiment)
     except EqspikeError as error:
         raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
-    run.experiment, run.versions = experiment, records.versions()
+    if others := records.changed_versions(run):
+        tell(f"begun with other versions ({others}): its weights may differ in the last bits from those of a whole run")
+        run.earlier_versions, run.versions = (*run.earlier_versions, run.versions), records.versions()
+    run.experiment = experiment
     run.status = records.FINISHED if run.position.epoch > experiment.training.epochs else records.RUNNING
     return run, learner
 

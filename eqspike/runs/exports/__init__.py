@@ -52,6 +52,7 @@ def of_run(run: Run) -> Weights:
         "created": run.created,
         "seed": run.experiment.seed,
         "versions": run.versions,
+        "earlier_versions": run.earlier_versions,
         "dataset": run.dataset["name"],
         "dataset_checksum": run.dataset["checksum"],
         "dataset_location": run.dataset["location"],
