@@ -6,7 +6,7 @@ with the sections that it knows; where a section names a leaf (a neuron, a rule,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache, partial
@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 from .errors import EqspikeError
 from .learning.optimisers import OptimiserSettings, optimisers
 from .learning.schedules import ScheduleSettings, schedules
+from .model.couplings import Coupling
 from .model.network import NetworkSettings
 from .registry import Registry
 from .settings import (
@@ -122,6 +123,15 @@ class Experiment(Part):
                 f"network.hidden, training.batch_size and phases make some {values:.1g} values to keep at once, at most"
                 f" {MOST_VALUES:.0g} are: lower one of them"
             )
+
+    def check_layers(self, layers: Sequence[Coupling]) -> None:
+        """Raise EqspikeError for couplings that would not fit a machine's memory, before any of it is asked for."""
+        try:
+            sizes = (layers[0].pre, *(layer.post for layer in layers))
+            self.check_size(sizes, 0)  # before synapses are counted, which takes memory too
+            self.check_size(sizes, sum(layer.count for layer in layers))
+        except ValueError as error:
+            raise EqspikeError(str(error)) from None
 
     def table(self) -> dict[str, Any]:
         """All settings as nested dictionaries; `validated` reads them back."""

@@ -24,24 +24,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
-from ..experiments import Experiment, validated
+from ..experiments import Experiment, learners, validated
 from ..files import write_bytes
 from ..learning.loop import Epoch, Evaluation
 from ..learning.position import Position
+from ..model.couplings import Shape
 from ..model.parameters import Parameters
-from .arrays import put, read_parameters, renamed, write_parameters
+from ..settings import MOST_LAYERS
+from .arrays import read_parameters, write_parameters
 from .checkpoint import read_position, write_position
+from .history import Form, read_evaluation, read_history, write_history
+from .reader import Reader
 from .sealed import read_hdf5, sealed_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-run", 3
 FILE_NAME = "run.h5"
-RUNNING, FINISHED = "running", "finished"
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped: "
+MOST_PHASES, MOST_SAMPLES = 1000, 10**9
 _LIBRARIES = ("eqspike", "brian2", "numba", "numpy", "h5py")
 
 
@@ -118,21 +124,10 @@ def _write(run: Run, file: h5py.File) -> None:
     )
     file.create_group("dataset").attrs.update(run.dataset)
     file["layers"], file["phases"] = np.array(run.layers, "S"), np.array(run.phases, "S")
-    epochs = file.create_group("epochs")
-    for name in ("number", "train_error", "test_error", "seconds", "samples_per_second", "weight_change", "rates"):
-        put(epochs, name, np.array([getattr(epoch, name) for epoch in run.epochs]))
-    for kind in ("train_counts", "test_counts"):
-        group = epochs.create_group(kind)
-        for name in getattr(run.epochs[0], kind) if run.epochs else ():
-            put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
+    write_history(run.epochs, run.evaluation, file)
     write_parameters(run.parameters, file.create_group("parameters"))
     if run.position is not None:
         write_position(run.position, run.parameters, file.create_group("position"))
-    if run.evaluation is not None:
-        put(file, "test/predicted", run.evaluation.predicted)
-        put(file, "test/labels", run.evaluation.labels)
-        for name, values in run.evaluation.counts.items():
-            put(file, f"test/counts/{name}", values)
 
 
 def run_path(path: Path) -> Path:
@@ -147,57 +142,77 @@ def load(path: Path | str) -> Run:
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such run; give a run file or the directory of a run")
     with read_hdf5(path, "run file", {FORMAT: FORMAT_VERSION}) as file:
-        run = read(file, path)
-    run.path = path
-    return run
+        return read(file, path)
 
 
 def read(file: h5py.File, path: Path) -> Run:
-    """The run in an open file; `path` names it in an error."""
-    experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-    dataset = dict(file["dataset"].attrs)
-    image_shape = tuple(int(n) for n in dataset["image_shape"])
-    parameters = read_parameters(file["parameters"], experiment, image_shape, path)
-    epochs, test = file["epochs"], file.get("test")
-    columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
-    counts = {
-        kind: renamed({name: item[:] for name, item in epochs[kind].items()})
-        for kind in ("train_counts", "test_counts")
-    }
-    history = [
-        Epoch(
-            number=int(columns["number"][n]),
-            train_error=float(columns["train_error"][n]),
-            test_error=float(columns["test_error"][n]),
-            seconds=float(columns["seconds"][n]),
-            samples_per_second=float(columns["samples_per_second"][n]),
-            weight_change=columns["weight_change"][n],
-            rates=[float(rate) for rate in columns["rates"][n]],
-            train_counts={name: values[n] for name, values in counts["train_counts"].items()},
-            test_counts={name: values[n] for name, values in counts["test_counts"].items()},
-        )
-        for n in range(len(columns["number"]))
-    ]
-    evaluation = None
-    if test is not None:
-        evaluation = Evaluation(
-            test["predicted"][:], test["labels"][:], renamed({name: item[()] for name, item in test["counts"].items()})
-        )
-    dataset |= {"image_shape": image_shape} | {name: int(dataset[name]) for name in ("train", "test")}
-    dataset.setdefault("location", "")
-    return Run(
+    """The run in an open file; `path` names it in an error. What comes back is a run of its own settings, or EqspikeError."""
+    reader = Reader(file, str(path))
+    experiment = validated(reader.json("experiment"), f"{path}: experiment")
+    dataset, shape = _read_dataset(reader.group("dataset"))
+    parameters = read_parameters(reader.group("parameters"), experiment, shape)
+    if reader.names("layers", MOST_LAYERS + 2) != parameters.layers:
+        raise reader.wrong("layers", "are not those of its settings")
+    phases = reader.names("phases", MOST_PHASES)
+    learner = learners[experiment.learner]
+    form = Form(
+        layers=len(parameters.sizes),
+        phases=len(phases),
+        counted=learner.counted,
+        train=dataset["train"],
+        test=dataset["test"],
+        classes=parameters.sizes[-1],
+        epochs=experiment.training.epochs,
+    )
+    epochs = read_history(reader.group("epochs"), form)
+    if bool(epochs) != ("test" in reader):
+        raise reader.wrong("test", "and epochs are not of the same run: one of them is missing")
+    run = Run(
         experiment=experiment,
         parameters=parameters,
-        phases=tuple(name.decode() for name in file["phases"][:]),
+        phases=phases,
         dataset=dataset,
-        epochs=history,
-        evaluation=evaluation,
-        status=str(file.attrs["status"]),
-        created=str(file.attrs["created"]),
-        versions=json.loads(file.attrs["versions"]),
-        earlier_versions=tuple(json.loads(file.attrs.get("earlier_versions", "[]"))),
-        position=read_position(file["position"], parameters, experiment, image_shape, path)
-        if "position" in file
-        else None,
-        started_from=str(file.attrs.get("started_from", "")),
+        epochs=epochs,
+        evaluation=read_evaluation(reader.group("test"), form, epochs[-1]) if epochs else None,
+        status=reader.text("status"),
+        created=reader.text("created", longest=100),
+        versions=_checked_versions(reader, "versions", reader.json("versions")),
+        earlier_versions=tuple(
+            _checked_versions(reader, "earlier_versions", each) for each in reader.json("earlier_versions", "[]")
+        ),
+        started_from=reader.text("started_from", ""),
+        path=path,
     )
+    if "position" in reader:
+        run.position = read_position(reader.group("position"), parameters, experiment, shape, form)
+    _check_status(run, reader)
+    return run
+
+
+def _read_dataset(reader: Reader) -> tuple[dict[str, Any], Shape]:
+    """What a run file says of its data, as `describe` does, and the shape of the images."""
+    sides = reader.row("image_shape", 3)
+    shape = tuple(map(int, sides))
+    if shape != sides or len(shape) < 2 or min(shape) < 1:
+        raise reader.wrong("image_shape", "is not (height, width) or (height, width, colours)")
+    described: dict[str, Any] = {name: reader.text(name) for name in ("name", "checksum")}
+    described |= {name: reader.whole(name, 1, MOST_SAMPLES) for name in ("train", "test")}
+    return described | {"image_shape": shape, "location": reader.text("location", "")}, shape
+
+
+def _checked_versions(reader: Reader, name: str, given: Any) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(version, str) for version in given.values()):
+        raise reader.wrong(name, "are not names and versions")
+    return given
+
+
+def _check_status(run: Run, reader: Reader) -> None:
+    ended = len(run.epochs)
+    if run.position is not None and run.position.epoch != ended + 1:
+        raise reader.wrong("position", f"is in epoch {run.position.epoch}, but {ended} epochs have ended")
+    if run.status not in (RUNNING, FINISHED) and not run.status.startswith(STOPPED):
+        raise reader.wrong("status", f"is not {RUNNING!r}, {FINISHED!r} or {STOPPED!r} and why")
+    if run.status == FINISHED and ended != run.experiment.training.epochs:
+        raise reader.wrong(
+            "status", f"is {FINISHED!r}, but {ended} of {run.experiment.training.epochs} epochs have ended"
+        )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ..data.dataset import Dataset
 from ..errors import EqspikeError, Interrupted
 from ..experiments import Experiment, learners
@@ -106,7 +108,7 @@ def train_run(
         def on_position(at: Position) -> None:
             if stop():
                 reason = Interrupted(f"in epoch {at.epoch}, after {at.done:,} samples")
-                run.status = f"stopped: {reason}"
+                run.status = f"{records.STOPPED}{reason}"
                 save()
                 raise reason
             if every.minutes is not None and time.monotonic() - saved >= 60 * every.minutes:
@@ -126,7 +128,7 @@ def train_run(
             train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), position)
         except (TrainingStopped, KeyboardInterrupt) as reason:
             kept = records.load(directory.path / path.name)  # the last good checkpoint, not what came of it since
-            kept.status = f"stopped: {str(reason) or 'interrupted'}"
+            kept.status = f"{records.STOPPED}{str(reason) or 'interrupted'}"
             directory.write(path.name, records.content(kept))
             if isinstance(reason, TrainingStopped):
                 raise EqspikeError(
@@ -142,7 +144,9 @@ def _begun(
     if learner is None:
         learner = build(experiment, dataset)
     if start is not None:
-        learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
+        with np.errstate(over="ignore"):
+            learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
+        learner.parameters.check_finite(start)
     position = Position.start(learner)
     described = records.describe(dataset)
     started_from = str(start or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import BinaryIO
 import h5py
 
 from ..errors import EqspikeError
-from ..reading import BROKEN, RATIO, open_regular
+from ..reading import BROKEN, RATIO, SMALL, check_swelling, open_regular
 
 SEAL = b"eqspike sha256 "
 BLOCK = 512  # bytes before the HDF5 content, HDF5's "user block"; its readers skip it
@@ -86,23 +87,27 @@ def _hint(seal: bytes) -> str:
 
 
 def _check(file: h5py.File, path: Path) -> None:
-    most, waiting, seen = RATIO * path.stat().st_size, [(file, 0)], 0
+    most, waiting, seen, total = path.stat().st_size, [(file, 0)], set[int](), 0
     while waiting:
         group, depth = waiting.pop()
         for name in group:
-            seen += 1
-            if depth > DEPTH or seen > OBJECTS:
-                raise EqspikeError(f"{path}: holds groups without end")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise EqspikeError(f"{path}: {name[:50]!r} in it points elsewhere; this is not read")
             item = group[name]
+            place = h5py.h5o.get_info(item.id).addr
+            if depth > DEPTH or len(seen) > OBJECTS or place in seen:
+                raise EqspikeError(f"{path}: holds groups without end, or {name[:50]!r} twice")
+            seen.add(place)
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
-            elif (
-                not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "biufS"
-            ):
+                continue
+            if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "biufS":
                 raise EqspikeError(f"{path}: {name[:50]!r} in it holds no plain numbers")
-            elif item.size * item.dtype.itemsize > most:
+            size = item.size * item.dtype.itemsize
+            chunk = math.prod(item.chunks or ()) * item.dtype.itemsize  # which is read whole
+            if size > RATIO * min(most, item.id.get_storage_size()) or chunk > max(size, SMALL):
                 raise EqspikeError(
                     f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold"
                 )
+            total += size
+    check_swelling(path, total)
