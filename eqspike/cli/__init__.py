@@ -14,7 +14,20 @@ from ..errors import EqspikeError, Interrupted
 
 INTERRUPTED = 130
 RESUMABLE = 3  # interrupted, and where it stood is in the run file
-ORDER = ("train", "evaluate", "show", "plot", "report", "compare", "energy", "export", "models", "sweep", "reproduce")
+ORDER = (
+    "train",
+    "evaluate",
+    "show",
+    "plot",
+    "report",
+    "compare",
+    "energy",
+    "export",
+    "check",
+    "models",
+    "sweep",
+    "reproduce",
+)
 
 
 class Commands(click.Group):

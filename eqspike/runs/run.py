@@ -20,6 +20,7 @@ from ..learning.learner import Learner
 from ..learning.loop import Epoch, Evaluation, Hooks, train
 from ..learning.position import Position
 from ..learning.schedules import schedules
+from ..reading import about
 from ..settings import flat
 from . import records
 from .exports import fitting, load_weights
@@ -169,17 +170,25 @@ def _continued(
     if reasons or run.position is None:
         raise EqspikeError(f"{path}: cannot go on with this run: {'; '.join(reasons)}")
     learner = learner or build(experiment, dataset, run.position.before)
-    run.position.adopt(learner)
-    try:
+    with about(f"{path}: cannot go on with this run"):
+        run.position.adopt(learner)
         run.position.connect(learner, experiment)
-    except EqspikeError as error:
-        raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
     if others := records.changed_versions(run):
         tell(f"begun with other versions ({others}): its weights may differ in the last bits from those of a whole run")
         run.earlier_versions, run.versions = (*run.earlier_versions, run.versions), records.versions()
     run.experiment = experiment
     run.status = records.FINISHED if run.position.epoch > experiment.training.epochs else records.RUNNING
     return run, learner
+
+
+def check_resumable(run: Run) -> None:
+    """Raise EqspikeError if training could not go on from what a run has kept, on its own data."""
+    if run.position is not None:
+        with about(f"{run.path}: cannot go on with this run"):
+            samples = run.dataset["train"]
+            learner = learners[run.experiment.learner].build(run.experiment, run.position.before, samples)
+            run.position.adopt(learner)
+            run.position.connect(learner, run.experiment)
 
 
 def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]:

@@ -109,6 +109,12 @@ def load_weights(path: Path | str) -> Weights:
 
     Raises EqspikeError for anything else, for broken files and for weights that are not numbers.
     """
+    held = load_any(path)
+    return of_run(held) if isinstance(held, Run) else held
+
+
+def load_any(path: Path | str) -> Run | Weights:
+    """What a file is, a run or an export. Raises EqspikeError as `load_weights` does."""
     path = run_path(Path(path))
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such file; give an export, a run file or the directory of a run")
@@ -129,7 +135,7 @@ def load_weights(path: Path | str) -> Weights:
             experiment = validated(reader.json("experiment"), f"{path}: experiment")
             provenance = checked_provenance(reader.json("provenance"), path)
             return Weights(experiment, read_parameters(reader, experiment, image_shape(provenance)), provenance)
-        return of_run(read_run(file, path))
+        return read_run(file, path)
 
 
 def fitting(weights: Weights, like: Parameters, path: Path | str) -> Parameters:
