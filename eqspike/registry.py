@@ -31,6 +31,7 @@ Registered = TypeVar("Registered")
 
 plugins: list[Path] = []  # files that `load_plugin` has run, for workers that have to run them as well
 _registries: list[Registry[Any]] = []
+_entered: list[tuple[Registry[Any], str]] = []  # leaves of others, in the order of their registration
 
 
 class Registry(Generic[Leaf]):
@@ -50,6 +51,8 @@ class Registry(Generic[Leaf]):
             if name in self._leaves or taken or (name in self._entry_points and name not in self._loading):
                 raise EqspikeError(f"{self.kind} {name!r} is registered already: choose another name")
             self._leaves[name] = leaf  # type: ignore[assignment]  # what a leaf must be is checked where it is used
+            if name not in self._modules:
+                _entered.append((self, name))
             return leaf
 
         return enter
@@ -67,8 +70,8 @@ class Registry(Generic[Leaf]):
                 self._load(self._entry_points[name])
         if name not in self._leaves:
             close = get_close_matches(name, self.names(), 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise EqspikeError(f"unknown {self.kind} {name[:50]!r}: {hint}There are {', '.join(self.names())}")
+            hint = f"did you mean {close[0]!r}? There are" if close else "there are"
+            raise EqspikeError(f"unknown {self.kind} {name[:50]!r}: {hint} {', '.join(self.names())}")
         return self._leaves[name]
 
     def _load(self, entry: EntryPoint) -> None:
@@ -131,18 +134,18 @@ def load_plugin(path: Path | str) -> None:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    before = [dict(registry._leaves) for registry in _registries]
+    before = len(_entered)
     sys.modules[name] = module  # so that what it defines can be pickled by reference and inspected
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        for registry, leaves in zip(_registries, before):
-            registry._leaves = leaves
-        if isinstance(error, EqspikeError):
-            raise
+        while len(_entered) > before:
+            registry, leaf = _entered.pop()
+            del registry._leaves[leaf]
         line = error.lineno if isinstance(error, SyntaxError) else _line_in(path, error)
-        raise EqspikeError(f"{path}, line {line}: this plugin fails: {type(error).__name__}: {error}") from error
+        what = error if isinstance(error, EqspikeError) else f"{type(error).__name__}: {error}"
+        raise EqspikeError(f"{path}, line {line}: this plugin fails: {what}") from error
     plugins.append(path)
 
 

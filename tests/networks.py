@@ -50,6 +50,28 @@ def make(name: str, settings: SpikingExperiment, values: Parameters, **engine_se
     return Spiking(changed(settings, engine={"name": name, **engine_settings}), values)
 
 
+def unrolled(values: Parameters) -> Parameters:
+    """The same network as dense matrices, which the lists of synapses fill."""
+    dense = Parameters(values.sizes)
+    for n, coupling in enumerate(values.couplings):
+        synapses = coupling.synapses()
+        acting = values.weights[n].ravel()[synapses.weight] * coupling.scale
+        np.add.at(dense.weights[n], (synapses.pre, synapses.post), acting)
+        dense.biases[n][:] = values.biases[n][coupling.bias_of]
+    return dense
+
+
+def shared(gradient: Parameters, values: Parameters) -> Parameters:
+    """The gradient of shared weights: of each, the sum over its synapses."""
+    total = Parameters(values.couplings)
+    for n, coupling in enumerate(values.couplings):
+        synapses = coupling.synapses()
+        slopes = gradient.weights[n][synapses.pre, synapses.post] * coupling.scale
+        np.add.at(total.weights[n].reshape(-1), synapses.weight, slopes)
+        np.add.at(total.biases[n], coupling.bias_of, gradient.biases[n])
+    return total
+
+
 def slope(function: Callable[[], float], vector: np.ndarray, step: float = 1e-5) -> np.ndarray:
     """Central finite differences; `vector` is changed in place and put back."""
     slopes = np.empty_like(vector)

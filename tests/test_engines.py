@@ -182,13 +182,13 @@ def test_an_edited_equation_is_what_both_engines_run(method):
 
 def test_equations_that_are_not_linear_are_not_taken_for_linear():
     name = variant("quadratic", equations=QUADRATIC)
-    with pytest.raises(EqspikeError, match="'quadratic'.*not linear.*'euler'"):
+    with pytest.raises(EqspikeError, match=r"'quadratic'.*not linear.*'euler'"):
         network((4,), f"neuron.model={name}")
 
 
 def test_text_that_brian2_refuses_is_one_line():
     name = variant("units", equations=lif.equations.replace("-v/tau_m", "-v"), method="euler")
-    with pytest.raises(EqspikeError, match="Brian2 cannot run neuron.model = 'units'.* units") as error:
+    with pytest.raises(EqspikeError, match=r"Brian2 cannot run neuron.model = 'units'.* units") as error:
         make("brian2", network((4,), f"neuron.model={name}"), parameters((12, 4, 2))).predict(samples(2, 12, 2))
     assert "\n" not in str(error.value)
 
@@ -198,7 +198,7 @@ def test_a_membrane_that_is_not_a_number_is_told(engine):
     name = variant("broken", equations=lif.equations.replace("-v/tau_m", "0*v/(v*tau_syn)"), method="euler")
     learner = make(engine, network((4,), f"neuron.model={name}"), parameters((12, 4, 2)))
     learner.parameters.weights[0][:] = np.inf
-    with pytest.raises(NotANumber, match="hidden layer 1: the variable .* is not a number any more"):
+    with pytest.raises(NotANumber, match=r"hidden layer 1: the variable .* is not a number any more"):
         learner.predict(samples(2, 12, 2))
 
 

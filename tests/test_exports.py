@@ -63,9 +63,6 @@ def test_schema_by_plain_h5py(run, tmp_path):
     assert len(provenance["git_commit"] or "0" * 40) == 40
 
 
-@pytest.mark.xfail(
-    reason="encoding.max_rate, in model/encodings, has its unit in a comment alone: settings.Rate has it"
-)
 def test_the_unit_of_a_rate_stands_beside_it(run, tmp_path):
     writer("hdf5")(of_run(run), tmp_path / "weights.h5")
     with h5py.File(tmp_path / "weights.h5") as file:

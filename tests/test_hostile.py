@@ -85,14 +85,7 @@ def test_every_setting_is_walked():
     assert SETTINGS["neuron.jump"] == ["learner=spiking", "neuron.model=adaptive-lif"] and len(SETTINGS) > 50
 
 
-ONE_ERROR_A_VALUE = pytest.mark.xfail(
-    reason="network.layers lacks pydantic's FailFast: 5,000 values are 5,000 errors, 3 MB"
-)
-
-
-@pytest.mark.parametrize(
-    "setting", [pytest.param(name, marks=ONE_ERROR_A_VALUE if name == "network.layers" else ()) for name in SETTINGS]
-)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_hostile_value_is_refused_in_one_line_or_trains(setting):
     """Whatever passes validation has to build and train: three samples, one batch, no NumPy warning on the screen."""
     data = load("digits").limited(3, 3)

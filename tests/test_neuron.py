@@ -10,12 +10,12 @@ from networks import make, network
 from scipy.integrate import solve_ivp
 
 from eqspike.data.batch import Batch
-from eqspike.model.parameters import Parameters
 from eqspike.engines.fast.neuron import Layer
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.model.neurons import neurons
 from eqspike.model.neurons.lif import lif
+from eqspike.model.parameters import Parameters
 from eqspike.model.text import evaluate
 from eqspike.testing import check_neuron, compare_engines, scenario
 
@@ -112,7 +112,7 @@ def test_a_rise_time_moves_the_charge_and_keeps_it():
     assert (np.argmax(currents) + 1) * dt == pytest.approx(peak, abs=2 * dt)
 
 
-@pytest.mark.parametrize("name", neurons)
+@pytest.mark.parametrize("name", neurons.names())
 @pytest.mark.parametrize("beta", [0.0, 0.8])
 def test_the_compiled_numbers_solve_the_equations(name, beta):
     neuron = neurons[name]
@@ -134,7 +134,7 @@ def test_the_compiled_numbers_solve_the_equations(name, beta):
     np.testing.assert_allclose([*found, numbers["decay rho"] * start[-1]], exact, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", neurons)
+@pytest.mark.parametrize("name", neurons.names())
 def test_every_neuron_passes_its_check(name):
     check_neuron(name)
 

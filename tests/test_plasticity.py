@@ -126,7 +126,7 @@ def test_random_sign_of_beta():
     assert learner.model.rule.divisor(learner.model.training(-1)) == -1.0
 
 
-@pytest.mark.parametrize("name", rules)
+@pytest.mark.parametrize("name", rules.names())
 def test_every_rule_passes_its_check(name):
     check_rule(name)
 
@@ -141,7 +141,7 @@ def test_a_phase_says_where_it_starts_from():
     phases = rules["centered"]().schedule(60, 30, 1.0)
     assert sources(phases) == [-1, 0, 0]
     assert sources(rules["one-sided"]().schedule(60, 30, 1.0)) == [-1, 0, 1]
-    with pytest.raises(ValueError, match="'b', which does not come before it"):
+    with pytest.raises(ValueError, match=r"'b', which does not come before it"):
         sources([Phase("a", 3), Phase("c", 3, start="b")])
     assert [(p.steps, p.raster_from, p.sign) for p in split([Phase("free", 60)], "free", 30, sign=-1)] == [
         (30, 0, 0),
@@ -151,6 +151,6 @@ def test_a_phase_says_where_it_starts_from():
 
 def test_an_unknown_rule_is_one_line_with_the_names():
     with pytest.raises(
-        EqspikeError, match="plasticity.estimator: unknown estimator 'centred': did you mean 'centered'"
+        EqspikeError, match=r"plasticity.estimator: unknown estimator 'centred': did you mean 'centered'"
     ):
         experiment(changes=["plasticity.estimator=centred"])

@@ -112,21 +112,9 @@ FAULTS = {
 }
 
 
-NO_PATH = pytest.mark.xfail(
-    reason="registry.load_plugin lets an EqspikeError through without the plugin's path and line"
-)
-NOT_ROLLED_BACK = pytest.mark.xfail(
-    reason="registry.load_plugin takes back leaves of ours that were first imported meanwhile, for good, and none of"
-    " registries that are imported meanwhile"
-)
-
-
 @pytest.mark.parametrize(
     "fault",
-    [
-        pytest.param(name, marks=NO_PATH if make_message[1].startswith("neuron") else ())
-        for name, make_message in FAULTS.items()
-    ],
+    FAULTS,
 )
 def test_a_fault_is_one_line_and_leaves_nothing_behind(fault, tmp_path):
     make, message = FAULTS[fault]
@@ -166,7 +154,6 @@ def test_two_plugins_with_one_leaf_do_not_both_load(tmp_path):
     assert neurons["mine"] is first and "my-rule" not in rules and len(registry.plugins) == 1
 
 
-@NOT_ROLLED_BACK
 @pytest.mark.parametrize("first", ["", "import eqspike.model.neurons\n"], ids=["before all", "after the registry"])
 @pytest.mark.parametrize(
     ("text", "expected"),

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import full
 from networks import network
 
-from eqspike.experiments import experiment
 from eqspike.data import load
+from eqspike.data.batch import Batch
+from eqspike.experiments import experiment
 from eqspike.learners import build
 from eqspike.learners.spiking import Spiking
 from eqspike.learning.health import TrainingStopped
-from eqspike.data.batch import Batch
-from eqspike.model.network import initial_parameters
 from eqspike.learning.loop import Hooks, evaluate, train
+from eqspike.model.network import initial_parameters
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +87,7 @@ def test_engines_train_to_the_same_weights():
 @pytest.mark.slow
 def test_engines_train_mnist_to_the_same_weights():
     """2,000 samples of MNIST, 784-300-10: about five minutes, nearly all of it Brian2's."""
-    data = full("mnist").limited(2000, 100)
+    data = load("mnist", full("mnist")).limited(2000, 100)
     found = [
         run(
             experiment(
@@ -137,5 +138,5 @@ def test_metrics_and_hooks():
 
 def test_dead_output_stops_training():
     """The failure a user cannot guess: learning rates so high that the outputs fall silent for ever."""
-    with pytest.raises(TrainingStopped, match="the output layer is (stuck|silent).*lower training.learning_rates"):
+    with pytest.raises(TrainingStopped, match=r"the output layer is (stuck|silent).*lower training.learning_rates"):
         run(experiment(changes=["training.learning_rates=[0.3]"]), digits())

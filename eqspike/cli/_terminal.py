@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 
 from ..errors import EqspikeError
+from ..output import printable
 from ..registry import load_plugin
 
 if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wait for it
@@ -78,7 +78,7 @@ def program() -> str:
 
 def clean(value: object) -> str:
     """Text of a file as it may reach the terminal: without control characters and without markup."""
-    return escape("".join(c if c.isprintable() else " " for c in str(value)))
+    return escape(printable(value))
 
 
 def progress_bar(screen: Console) -> Bar:
@@ -154,17 +154,9 @@ def make_directory(path: Path) -> Path:
 
 def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     """Write a picture, whole or not at all."""
-    from ..files import write_bytes
+    from ..view.drawing import save
 
-    kinds = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in kinds:
-        raise EqspikeError(
-            f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance"
-        )
-    content = io.BytesIO()
-    figure.savefig(content, dpi=150, format=kind)
-    write_bytes(path, content.getbuffer())
+    save(figure, path)
     screen.print(f"wrote {clean(path)}")
 
 
@@ -188,8 +180,9 @@ def print_counts(counts: Mapping[str, NDArray[Any]], run: Run, screen: Console) 
     parts = []
     for name, n in sorted(totals.items(), key=lambda item: item[0] != "spikes"):  # spikes first
         parts.append(f"{n:,.{0 if abs(n) >= 100 else 2}f} {clean(name.replace('_', ' '))}")
-        if name == "spikes":
+        if name == "spikes" and counts[name].shape[1:] == (len(run.layers),):
             parts[0] += (
                 f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0), strict=True))})"
             )
-    screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)
+    if parts:
+        screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)

@@ -21,9 +21,8 @@ def show(run: Path) -> None:
     versions = [*(("earlier", each) for each in record.earlier_versions), ("versions", record.versions)]
     for title, part in (("dataset", record.dataset), *versions, *record.experiment.table().items()):
         if isinstance(part, dict):
-            screen.print(
-                f"{title:<11}{', '.join(f'{key}={clean(value)}' for key, value in part.items())}", soft_wrap=True
-            )
+            values = ", ".join(f"{clean(key)}={clean(value)}" for key, value in part.items())
+            screen.print(f"{title:<11}{values}", soft_wrap=True)
     table = Table("epoch", "train error", "test error", "samples/s", *record.layers, "||dW||/||W||")
     for epoch in record.epochs:
         table.add_row(

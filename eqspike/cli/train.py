@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 from rich.console import Console
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ..resources import resolve
 from ._signals import asked_to_end
 from ._terminal import (
@@ -111,12 +111,15 @@ def train(
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
 
-            options["observe"] = closing.enter_context(TensorBoard(given["tensorboard"]))
+            board = TensorBoard(
+                given["tensorboard"], lambda message: screen.print(f"[yellow]warning:[/] {clean(message)}")
+            )
+            options["observe"] = closing.enter_context(board)
         run = _train(settings, dataset, path, screen, **options)
     path = run.path or path  # its directory may have been moved
     _print_result(run, path, screen)
     if as_json:
-        print(json.dumps(_result(run, path)))
+        print(to_json(_result(run, path)))
 
 
 def _settings(

@@ -19,7 +19,7 @@ from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..model.couplings import Coupling
-from ..model.hardware import HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
@@ -48,8 +48,8 @@ class HopfieldExperiment(Experiment):
     leaves: ClassVar[Any] = {
         **Experiment.leaves,
         "plasticity": (rules, "estimator", None),
-        "hardware": (hardware, "name", None),
     }
+    composed: ClassVar[Any] = {"hardware": hardware}
 
     phases: Phases = Phases()
     plasticity: Plasticity = Plasticity()
@@ -129,7 +129,7 @@ class Hopfield(Learner):
             threads=experiment.engine.threads,
             **experiment.hopfield.model_dump(),
         )
-        learner.hardware = hardware[experiment.hardware.name](experiment.hardware, learner.parameters, experiment.seed)
+        learner.hardware = Hardware(experiment.hardware, learner.parameters, experiment.seed)
         return learner
 
     @property

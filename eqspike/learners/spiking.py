@@ -17,7 +17,7 @@ from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.couplings import Coupling
 from ..model.encodings import EncodingSettings, encodings
-from ..model.hardware import HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.neurons import NeuronSettings, neurons
 from ..model.nudges import nudges
 from ..model.parameters import Parameters
@@ -37,8 +37,8 @@ class SpikingExperiment(Experiment):
         "encoding": (encodings, "name", None),
         "neuron": (neurons, "model", None),
         "plasticity": (rules, "estimator", SpikingPlasticity),
-        "hardware": (hardware, "name", None),
     }
+    composed: ClassVar[Any] = {"hardware": hardware}
 
     encoding: EncodingSettings = EncodingSettings()
     neuron: NeuronSettings = NeuronSettings()
@@ -99,8 +99,9 @@ class Spiking(Learner):
     def __init__(self, experiment: SpikingExperiment, parameters: Parameters) -> None:
         precision = "float64" if experiment.engine.name == "brian2" else experiment.engine.precision
         super().__init__(parameters.astype(precision))
-        self.experiment, self.model = experiment, model_of(experiment, parameters.couplings)
-        self.hardware = hardware[experiment.hardware.name](experiment.hardware, self.parameters, experiment.seed)
+        self.experiment = experiment
+        self.hardware = Hardware(experiment.hardware, self.parameters, experiment.seed)
+        self.model = self.hardware.model(model_of(experiment, parameters.couplings))
         self.engine = engines[experiment.engine.name](self.model, experiment.engine)
         self.phases = phase_names(self.model.training())
         self._known_rows: dict[
@@ -117,7 +118,7 @@ class Spiking(Learner):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.model = model_of(self.experiment, self.parameters.couplings)
+        self.model = self.hardware.model(model_of(self.experiment, self.parameters.couplings))
         self.engine = engines[self.experiment.engine.name](self.model, self.experiment.engine)
 
     def predict(self, batch: Batch) -> Outcome:
@@ -244,8 +245,7 @@ def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
     """Of the synapses that a spike acts through, those whose weight is zero; per layer, the input first [N_l]."""
     zeros = [np.zeros(n, np.int64) for n in parameters.sizes]
     for n, (coupling, weights) in enumerate(zip(parameters.couplings, parameters.weights, strict=True)):
-        below, above = coupling.zeros(weights)
-        zeros[n] += below
+        zeros[n] += coupling.zeros(weights)[0]
         if n > 0:
-            zeros[n + 1] += above
+            zeros[n + 1] += coupling.zeros(parameters.down[n])[1]
     return zeros

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 
 from ..randomness import WEIGHTS, generator
 from ..settings import MOST_LAYERS, Count, Part, PerLayer
@@ -24,13 +24,19 @@ class NetworkSettings(Part):
 
     hidden: Annotated[tuple[Count, ...], Field(strict=False, max_length=MOST_LAYERS)] = (100,)  # neurons of each layer
     layers: Annotated[
-        tuple[dict[str, Any], ...], Field(strict=False, max_length=MOST_LAYERS)
+        tuple[dict[str, Any], ...], Field(strict=False, max_length=MOST_LAYERS), FailFast()
     ] = ()  # kind and its settings
     weight_scale: PerLayer = (0.4,)  # times Glorot and Bengio's range, see `initial_parameters`
 
+    @model_validator(mode="before")
+    @classmethod
+    def _layers_alone(cls, given: Any) -> Any:
+        """`layers` stand for themselves: what `hidden` is by default is not meant."""
+        return {"hidden": (), **given} if isinstance(given, dict) and given.get("layers") else given
+
     @model_validator(mode="after")
     def _one_form(self) -> NetworkSettings:
-        if self.layers and "hidden" in self.model_fields_set and self.hidden:
+        if self.layers and self.hidden:
             raise ValueError("give network.hidden or [[network.layers]], not both")
         for layer in self.layers:
             couplings[str(layer.get("kind", "dense"))].Settings.model_validate(layer)

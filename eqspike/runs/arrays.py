@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import EqspikeError
 from ..experiments import Experiment
+from ..learners import check_layers
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
 from ..reading import Stored, about
@@ -80,7 +81,7 @@ def assembled(
         raise EqspikeError(f"{where}: weights of the shapes {_short(shapes)} do not make the network of its settings")
     with about(where):
         layers = experiment.network.couplings(below, shapes[-1][0])
-        experiment.check_layers(layers)
+        check_layers(experiment, layers)
     if shapes != [*(layer.shape for layer in layers), *((layer.biases,) for layer in layers)]:
         raise EqspikeError(f"{where}: weights of the shapes {_short(shapes)} do not make the network of its settings")
     if any(array.dtype.kind not in "iuf" for array in (*weights, *biases)):

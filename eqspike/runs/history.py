@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..learning.loop import Epoch, Evaluation
-from .arrays import UNITS, put
+from .arrays import put
 from .reader import INFINITE, Reader, Sides
 
 ROUNDING = 1e-6  # by which a mean of numbers in [0, 1] may lie outside
@@ -90,7 +90,7 @@ def read_evaluation(reader: Reader, form: Form, last: Epoch) -> Evaluation:
             "predicted", f"makes an error of {evaluation.error:.4f}, the last epoch has {last.test_error:.4f}"
         )
     for name, values in counts.items():
-        if not np.array_equal(values, last.test_counts[name]):
+        if not np.array_equal(values, last.test_counts[name], equal_nan=True):
             raise reader.wrong(f"counts/{name}", "is not what the last epoch has")
     return evaluation
 
@@ -102,11 +102,11 @@ def read_counts(reader: Reader, rows: Sides, form: Form, names: tuple[str, ...] 
         raise reader.wrong(
             "", f"holds the counts {', '.join(own) or 'of nothing'}, not {', '.join(names) or 'of nothing'}"
         )
-    return {name: _count(reader, stored, name, (*rows, form.phases), form.layers) for name, stored in own.items()}
+    return {name: _count(reader, stored, name, (*rows, form.phases), form) for name, stored in own.items()}
 
 
-def _count(reader: Reader, stored: str, name: str, shape: Sides, layers: int) -> NDArray[Any]:
-    if name not in UNITS:  # of somebody's own learner, which may count what it likes in each phase
-        return reader.numbers(stored, (*shape, *(None for _ in reader.stored(stored).shape[len(shape) :])))
-    by_layer = (layers,) if name == "spikes" else ()
+def _count(reader: Reader, stored: str, name: str, shape: Sides, form: Form) -> NDArray[Any]:
+    if form.counted is None:  # somebody's own learner counts what it likes in each phase
+        return reader.values(stored, (*shape, *(None for _ in reader.stored(stored).shape[len(shape) :])))
+    by_layer = (form.layers,) if name == "spikes" else ()
     return reader.numbers(stored, (*shape, *by_layer), -INFINITE if name == "network_energy" else 0)

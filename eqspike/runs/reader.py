@@ -51,17 +51,21 @@ class Reader:
             raise self.wrong(name, "is missing")
         return Stored(item.shape, item.dtype, lambda: np.asarray(item[()]))
 
-    def numbers(
-        self, name: str, shape: Sides, low: float = -INFINITE, high: float = INFINITE, whole: bool = False
-    ) -> NDArray[Any]:
-        """An array of finite numbers in [low, high]."""
+    def values(self, name: str, shape: Sides, whole: bool = False) -> NDArray[Any]:
+        """An array of numbers, whatever they are."""
         stored = self.stored(name)
         if len(stored.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, stored.shape)):
             wanted = ", ".join("any" if n is None else str(n) for n in shape)
             raise self.wrong(name, f"has the shape {stored.shape}, not ({wanted}) as its settings make it")
         if stored.dtype.kind not in ("iu" if whole else "iuf"):
             raise self.wrong(name, f"holds {stored.dtype}, not {'whole' if whole else 'real'} numbers")
-        values = stored.read()
+        return stored.read()
+
+    def numbers(
+        self, name: str, shape: Sides, low: float = -INFINITE, high: float = INFINITE, whole: bool = False
+    ) -> NDArray[Any]:
+        """An array of finite numbers in [low, high]."""
+        values = self.values(name, shape, whole)
         if values.size and not (np.isfinite(values).all() and low <= values.min() and values.max() <= high):
             raise self.wrong(name, "holds " + _outside(low, high))
         return values
@@ -72,8 +76,8 @@ class Reader:
         if len(stored.shape) != 1 or stored.dtype.kind != "S" or stored.dtype.itemsize > 1000 or stored.shape[0] > most:
             raise self.wrong(name, f"is not a list of {most} names or less")
         names = tuple(value.decode("ascii", "replace") for value in stored.read().tolist())
-        if len({*names}) < len(names) or not all(each.isprintable() and each for each in names):
-            raise self.wrong(name, "does not hold different names")
+        if len({*names}) < len(names):
+            raise self.wrong(name, "holds a name twice")
         return names
 
     def text(self, name: str, default: str | None = None, longest: int = LONGEST) -> str:

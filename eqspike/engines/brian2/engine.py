@@ -144,12 +144,13 @@ class Brian2Engine(Engine):
             layer.b = np.tile(bias[coupling.bias_of], len(batch))
         if rates is not None:
             self.built.layers[0].rate = rates.ravel()
-            received = couplings[0].forward(rates, parameters.weights[0].astype(float)) * couplings[0].scale
+            received = couplings[0].forward(rates, parameters.weights[0].astype(float))
             self.built.layers[1].b = self.built.layers[1].b[:] + received.ravel()
         self.built.layers[-1].target = targets.ravel()
-        for pair, coupling, weights in zip(self.built.pairs, couplings, parameters.weights):
-            acting = weights.ravel()[coupling.synapses().weight] * coupling.scale
-            pair.w, pair.dw = np.tile(acting, len(batch)), 0
+        for pair, coupling, *ways in zip(self.built.pairs, couplings, parameters.weights, parameters.down, strict=True):
+            place = coupling.synapses().weight
+            pair.w, pair.w_down = (np.tile(way.ravel()[place] * coupling.scale, len(batch)) for way in ways)
+            pair.dw = 0
 
     def _run(self, phase: Phase, spikes_in: NDArray[np.uint8] | None) -> None:
         dt = self.model.dt * b2.ms

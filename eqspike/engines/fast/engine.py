@@ -82,7 +82,7 @@ class FastEngine(Engine):
         for first, coupling, values in zip(layout.offset, couplings, parameters.biases):
             bias[:, first : first + coupling.post] = values[coupling.bias_of]
         if isinstance(encoded, Direct):
-            received = couplings[0].forward(encoded.rates, parameters.weights[0]) * couplings[0].scale
+            received = couplings[0].forward(encoded.rates, parameters.weights[0])
             bias[:, : couplings[0].post] += received.astype(self._dtype)
         targets = np.zeros((len(batch), layout.sizes[-1]), self._dtype)
         targets[np.arange(len(batch)), batch.labels] = self.model.target_rate
@@ -103,8 +103,8 @@ class FastEngine(Engine):
     def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
         """Tell the layers where the weights are; the arrays that are there."""
         arrays: list[NDArray[Any]] = []
-        for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
-            above, below = way.prepare(weights, input_=n == 0)
+        for n, (way, up, down) in enumerate(zip(self._layout.ways, parameters.weights, parameters.down, strict=True)):
+            above, below = way.prepare(up, down, input_=n == 0)
             self._layers.up[n, 1], self._layers.down[n, 1] = above.ctypes.data, below.ctypes.data
             arrays += [above, below]
         return arrays

@@ -97,7 +97,7 @@ class Coupling(ABC):
         """Synapses of each neuron above [post]."""
         return np.bincount(self.synapses().post, minlength=self.post)
 
-    @cached_property
+    @property
     def count(self) -> int:
         """Synapses in all."""
         return int(self.fan_out.sum())

@@ -39,6 +39,10 @@ class Dense(Coupling):
         pre, post = np.indices(self.shape).reshape(2, -1)
         return Synapses(pre, post, np.arange(prod(self.shape)))
 
+    @property
+    def count(self) -> int:
+        return self.pre * self.post
+
     @cached_property
     def fan_out(self) -> NDArray[np.int64]:
         return np.full(self.pre, self.post)

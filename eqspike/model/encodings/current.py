@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...settings import Positive
+from ...settings import Rate
 from . import Direct, Encoding, EncodingSettings, encodings
 
 
 class CurrentSettings(EncodingSettings):
     """Pixels to currents."""
 
-    max_rate: Positive = 0.7  # what a white pixel counts for, in spikes per dt_ref
+    max_rate: Rate = 0.7  # what a white pixel counts for, in spikes per dt_ref
 
 
 @encodings.register("current")

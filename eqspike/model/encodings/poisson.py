@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import EqspikeError
-from ...settings import Positive
+from ...settings import Rate
 from . import Drawn, Encoding, EncodingSettings, encodings
 
 
 class PoissonSettings(EncodingSettings):
     """Pixels to Poisson spike trains."""
 
-    max_rate: Positive = 0.7  # rate of a white pixel, in spikes per dt_ref
+    max_rate: Rate = 0.7  # rate of a white pixel, in spikes per dt_ref
 
 
 @encodings.register("poisson")

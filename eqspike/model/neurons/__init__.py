@@ -14,7 +14,7 @@ variables are 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
@@ -51,7 +51,6 @@ class Neuron:
     refractory: str = ""  # ms after a spike in which the neuron neither spikes nor moves; "": none
     method: str = "exact"  # of integration: exact for linear equations, or one of `METHODS`, as Brian2 names them
     membrane: str = "v"  # the variable that begins uniform in [0, 1), and that is recorded
-    plain: bool = field(default=False, compare=False)  # a CubaLIF of NIR with reset by subtraction can stand for it
 
     @cached_property
     def system(self) -> tuple[text.Equation, ...]:

@@ -40,6 +40,5 @@ lif = neurons.register("lif")(
         threshold="v > 1",
         reset="v -= 1",
         receive="I += w*dt_ref/tau_syn",
-        plain=True,
     )
 )

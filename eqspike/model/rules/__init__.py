@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from ...errors import EqspikeError
 from ...registry import Registry
-from ...settings import Part, Positive, Text
+from ...settings import Part, Rate, Text
 from ..schedule import Phase
 
 
@@ -44,7 +44,7 @@ class SpikingPlasticity(Part):
     """What a spiking network adds to the settings of its rule."""
 
     nudge: Annotated[Text, Field(max_length=100)] = "live"
-    target_rate: Positive = 0.8  # rate of the right output neuron
+    target_rate: Rate = 0.8  # rate of the right output neuron
     replay: bool = True  # nudged phases see the spikes of the phase that they are held against
 
 
