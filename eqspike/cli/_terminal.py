@@ -136,6 +136,10 @@ def data_of_run(
         raise
     if dataset.checksum != described["checksum"]:
         raise EqspikeError(f"{run}: was trained on other data: {dataset.name} has another checksum than the run's")
+    for split in ("train", "test"):
+        count = len(getattr(dataset, split))
+        if described.get(split, count) != count:
+            raise EqspikeError(f"{run}: has {described[split]:,} {split} samples, but its settings take {count:,}")
     return dataset
 
 

@@ -24,7 +24,8 @@ def show(run: Path) -> None:
     record, screen = records.load(run), screen_for(False, False)
     sizes = "-".join(map(str, record.parameters.sizes))
     screen.print(f"[bold]{record.experiment.name}[/]  {sizes}, {clean(f'{record.status}, created {record.created}')}")
-    for title, part in (("dataset", record.dataset), ("versions", record.versions), *record.experiment.table().items()):
+    versions = [*(("earlier", each) for each in record.earlier_versions), ("versions", record.versions)]
+    for title, part in (("dataset", record.dataset), *versions, *record.experiment.table().items()):
         if isinstance(part, dict):
             values = ", ".join(f"{clean(key)}={clean(value)}" for key, value in part.items())
             screen.print(f"{title:<11}{values}", soft_wrap=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from rich.console import Console
 from ..errors import EqspikeError
 from ..output import to_json
 from ..resources import resolve
+from ._signals import asked_to_end
 from ._terminal import (
     clean,
     command,
@@ -69,6 +68,13 @@ if TYPE_CHECKING:
 @click.option(
     "--watch-gradient", "watch", is_flag=True, help="Compare the estimate with the gradient after every epoch."
 )
+@click.option(
+    "--resume-if-there", is_flag=True, help="Go on with the run in --out if there is one, begin it otherwise."
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="Keep the last N checkpoints beside the run file."
+)
+@click.option("--no-lock", is_flag=True, help="Where there are no locks: see yourself that nothing else trains there.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
@@ -77,6 +83,7 @@ def train(
     resume: Path | None,
     out: Path | None,
     start: Path | None,
+    resume_if_there: bool,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -89,17 +96,24 @@ def train(
     from ..runs.run import Every
 
     every = Every.parse(given["checkpoint_every"])
+    if resume is not None and resume_if_there:
+        raise EqspikeError("--resume goes on with a run that is there: leave out --resume-if-there, or give --out")
     settings = _settings(model, resume, out, start, given)
     screen = screen_for(as_json, quiet)
+    directory = _run_directory(out, settings, same=resume_if_there)
+    path = directory / records.FILE_NAME if resume is None else records.run_path(resume)
     dataset = load_data(settings, given["data_dir"], screen)
     watch = _watch(settings, dataset) if given["watch"] else None
     with ExitStack() as closing:
         options: dict[str, Any] = {
             "start": start,
-            "resume": resume is not None,
+            "resume": resume is not None or (resume_if_there and path.exists()),
             "every": every,
             "measure": watch,
-            "stop": closing.enter_context(_signals()),
+            "keep": given["keep"] or 0,
+            "lock": not given["no_lock"],
+            "tell": lambda line: screen.print(f"[yellow]warning:[/] {clean(line)}", soft_wrap=True),
+            "stop": closing.enter_context(asked_to_end()),
         }
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
@@ -108,8 +122,8 @@ def train(
                 given["tensorboard"], lambda message: screen.print(f"[yellow]warning:[/] {clean(message)}")
             )
             options["observe"] = closing.enter_context(board)
-        path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
         run = _train(settings, dataset, path, screen, **options)
+    path = run.path or path  # its directory may have been moved
     _print_result(run, path, screen)
     if watch is not None and watch.seconds:
         share = watch.share(run.epochs)
@@ -164,27 +178,6 @@ def _watch(settings: Experiment, dataset: Dataset) -> Watch:
     return Watch(dataset, settings.training.batch_size)
 
 
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT, SIGTERM or SIGHUP has come. A second one, of whatever kind, ends at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    came: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        came.append(number)
-        for each in numbers:
-            signal.signal(each, signal.default_int_handler)
-
-    for number in numbers:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, **options: Any) -> Run:
     from ..experiments import learners
     from ..learning.loop import Hooks
@@ -225,12 +218,13 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
         return train_run(settings, dataset, path, hooks, **options)
 
 
-def _run_directory(out: Path | None, settings: Experiment) -> Path:
+def _run_directory(out: Path | None, settings: Experiment, same: bool) -> Path:
+    """Where a run goes: with `same`, the same directory for the same settings; else one that is not there yet."""
     if out is not None:
         return out
     base = Path("runs") / f"{settings.name}-seed{settings.seed}"
     directory, number = base, 1
-    while directory.exists():
+    while directory.exists() and not same:
         number += 1
         directory = base.with_name(f"{base.name}-{number}")
     return directory

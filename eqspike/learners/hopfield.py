@@ -25,6 +25,7 @@ from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
 from ..model.schedule import Phase, Phases, phase_names, sources
 from ..rates.network import Activation, Order, RateNetwork, States
+from ..reading import refill
 from ..settings import Part
 from ..threads import blas_on_one_thread, crew
 from .spiking import random_sign
@@ -79,6 +80,7 @@ class Hopfield(Learner):
     """
 
     Settings = HopfieldExperiment
+    counted = ("multiply_accumulates", "network_energy")
 
     def __init__(
         self,
@@ -203,9 +205,7 @@ class Hopfield(Learner):
         """Go on with these persistent states. Raises EqspikeError if they are not this network's."""
         super().restore(state)
         if self.persistent_states is not None:
-            if "persistent" not in state or state["persistent"].shape != self.persistent_states.shape:
-                raise EqspikeError("its persistent states are missing, or they are those of another network")
-            self.persistent_states[:] = state["persistent"]
+            refill(self.persistent_states, state, "persistent")
 
     def effective_macs(self, batch: Batch) -> float:
         """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""

@@ -95,6 +95,7 @@ class Spiking(Learner):
     """A spiking network in an engine."""
 
     Settings = SpikingExperiment
+    counted = ("spikes", "synaptic_events", "zero_weight_events", "neuron_updates", "weight_updates")
 
     def __init__(self, experiment: SpikingExperiment, parameters: Parameters) -> None:
         precision = "float64" if experiment.engine.name == "brian2" else experiment.engine.precision

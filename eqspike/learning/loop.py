@@ -105,6 +105,7 @@ def train(
             )
             average.follow(learner.parameters)
             _watch(at, outcome, first, hooks)
+            outcome.check()
             _count(at, outcome, batch, first)
             took = time.perf_counter() - began
             at.seconds += took
@@ -200,6 +201,7 @@ def evaluate(
     for first in range(0, len(images), TEST_BATCH):
         batch = make_batch(images, np.arange(first, min(first + TEST_BATCH, len(images))), 0, "test")
         outcome = learner.predict(batch)
+        outcome.check()
         predicted.append(outcome.predicted)
         _add(counts, outcome.counts)
         progress(first + len(batch), len(images))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..errors import EqspikeError
 from .couplings import Coupling
 from .couplings.dense import Dense
 
@@ -81,6 +82,13 @@ class Parameters:
         if self._down is not None:
             other.down = [weights.astype(dtype) for weights in self._down]
         return other
+
+    def check_finite(self, where: object) -> None:
+        """Raise EqspikeError, which names where they come from, if not all of them are numbers in this precision."""
+        if not np.isfinite(self.vector).all():
+            raise EqspikeError(
+                f"{where}: weights or biases hold values that are not numbers, or too large for {self.vector.dtype}"
+            )
 
     def __getstate__(self) -> dict[str, Any]:  # copies and pickles are one whole: views of their own vector
         return {"couplings": self.couplings, "vector": self.vector.copy(), "_down": self._down}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..learning.loop import Epoch
+from .reader import Reader
 
 UNITS = {
     "gradient_cosine": "cosine of the mean estimate with the settled gradient, [epoch, weight matrix]",
@@ -30,7 +31,9 @@ def write(history: Sequence[Epoch], epochs: h5py.Group) -> None:
         item.attrs["unit"] = UNITS.get(name, "")
 
 
-def read(epochs: h5py.Group, n: int) -> dict[str, NDArray[Any]]:
-    """What the epoch at place n measured."""
-    rows = {name: item[n] for name, item in epochs["measured"].items()} if "measured" in epochs else {}
-    return {name: row for name, row in rows.items() if not np.isnan(row).all()}
+def read(epochs: Reader, count: int) -> dict[str, NDArray[Any]]:
+    """What so many epochs measured: by name, a row per epoch."""
+    if "measured" not in epochs:
+        return {}
+    group = epochs.group("measured")
+    return {name: group.values(name, (count, *group.stored(name).shape[1:])) for name in group.arrays()}

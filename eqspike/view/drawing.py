@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..errors import EqspikeError
-from ..files import write_whole
+from ..files import write_bytes
 from ..output import printable
 
 DPI = 150
@@ -51,13 +52,15 @@ def errors_over_epochs(axes: Axes, ylabel: str) -> Axes:
 def save(figure: Figure, path: Path) -> None:
     """Write a picture, whole or not at all; its name says of which kind.
 
-    Raises EqspikeError for a kind that cannot be drawn, and as `files.write_whole` does.
+    Raises EqspikeError for a kind that cannot be drawn, and as `files.write_bytes` does.
     """
     kind = path.suffix.lstrip(".").lower()
     if kind not in figure.canvas.get_supported_filetypes():
         raise EqspikeError(
             f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance"
         )
+    content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a letter that the font does not have is drawn as a box
-        write_whole(path, lambda part: figure.savefig(part, dpi=DPI, format=kind))
+        figure.savefig(content, dpi=DPI, format=kind)
+    write_bytes(path, content.getbuffer())

@@ -19,6 +19,7 @@ layer before the way on. A way down that runs against it acts in the next step.
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from math import prod
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import EqspikeError
-from ...files import write_whole
+from ...files import write_bytes
 from ...model.couplings import Coupling, Shape
 from ...model.couplings.conv import Conv, map_of
 from ...model.couplings.dense import Dense
@@ -55,13 +56,12 @@ def write_nir(weights: Weights, path: Path, feedforward: bool = False, dt: float
     graph = nir_graph(weights, feedforward, dt)
     import nir
 
-    def write(part: str) -> None:
-        nir.write(part, graph)
-        with h5py.File(part, "r+") as file:
-            for node in file["node/nodes"].values():
-                node.pop("v_reset", None)  # nir 1.0.3 to 1.0.5 refuse it; later ones take 0 where there is none
-
-    write_whole(path, write)
+    content: Any = io.BytesIO()  # in memory: HDF5's own code crashes when a disk is full
+    nir.write(content, graph)
+    with h5py.File(content, "r+") as file:
+        for node in file["node/nodes"].values():
+            node.pop("v_reset", None)  # nir 1.0.3 to 1.0.5 refuse it; later ones take 0 where there is none
+    write_bytes(path, content.getbuffer())
 
 
 def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -> nir.NIRGraph:
