@@ -204,7 +204,7 @@ def test_a_layer_of_maps_shows_how_often_each_neuron_spiked():
     assert [maps["layer"] for maps in sample["maps"]] == ["hidden 1"]
     picture = np.asarray(Image.open(BytesIO(b64decode(sample["maps"][0]["image"].partition(",")[2]))), float)
     recording = learner.record(make_batch(dataset.test, np.array([sample["sample"]]), 0, "test"))
-    free = recording.phases[0].steps
-    counts = recording.spikes[1][0, :free].sum(axis=0).reshape(6, 6, 3)
+    settling, deciding = (phase.steps for phase in recording.phases[:2])  # the free phase
+    counts = recording.spikes[1][0, settling : settling + deciding].sum(axis=0).reshape(6, 6, 3)
     assert counts.max() > 0
     np.testing.assert_allclose(picture[:6, :6], 255 * (1 - counts[..., 0] / counts.max()), atol=0.51)

@@ -91,7 +91,7 @@ def picture_of_sample(pixels: NDArray[np.floating[Any]], shape: tuple[int, int, 
 
 def picture_of_maps(activity: NDArray[Any], shape: tuple[int, int, int]) -> Picture:
     """A layer's activity [N] as maps side by side, one for each channel; black is the most that any of its neurons has."""
-    height, width, channels = shape
+    height, width, _ = shape
     maps = activity.reshape(shape).transpose(2, 0, 1)[:FIELDS, ..., None] / (activity.max() or 1.0)
     columns = min(len(maps), max(1, round((len(maps) * (height + 1) / (width + 1) * 4) ** 0.5)))
     maps = _reduced(maps, max(-(-len(maps) // columns) * height, columns * width))
