@@ -163,7 +163,7 @@ def variant(name: str, **changes) -> str:
     """A neuron that differs from the LIF in its text; registered once."""
     if name not in neurons:
         text = {field: getattr(lif, field) for field in ("equations", "threshold", "reset", "receive", "limit")}
-        neurons.register(name)(Neuron(LIFSettings, **text | changes))
+        neurons.register(name)(Neuron(**{"Settings": LIFSettings} | text | changes))
     return name
 
 
@@ -178,6 +178,18 @@ def test_an_edited_equation_is_what_both_engines_run(method):
     edited = compare_engines(*scenario(f"neuron.model={name}"))[1]
     plain = compare_engines(*scenario())[1]
     assert 0 < sum(layer.sum() for layer in edited.spikes[1:]) < sum(layer.sum() for layer in plain.spikes[1:])
+
+
+def test_a_setting_may_be_zero():
+    """The symbolic solution of linear equations would divide by it."""
+
+    class Settings(LIFSettings):
+        alpha: float = 0.0
+
+    equations = lif.equations.replace("-v/tau_m", "-v/tau_m + alpha*v/dt_ref")
+    name = variant("with-alpha", equations=equations, Settings=Settings)
+    compare_engines(*scenario(f"neuron.model={name}"))
+    compare_engines(*scenario(f"neuron.model={name}", "neuron.alpha=-0.05"))
 
 
 def test_equations_that_are_not_linear_are_not_taken_for_linear():

@@ -170,6 +170,8 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
         f"[bold]{settings.name}[/]  {'-'.join(map(str, sizes))} on {clean(dataset.name)}"
         f" ({len(dataset.train):,} / {len(dataset.test):,}), {learners[settings.learner].describe(settings)}, seed {settings.seed}"
     )
+    if wait := learners[settings.learner].first_use(settings):
+        screen.print(wait)
     with progress_bar(screen) as bar:
         task = bar.add_task("getting ready", total=None, speed="", error="")
         total = len(dataset.train) * settings.training.epochs
