@@ -1,6 +1,6 @@
 """Samples per second of the fast engine against the Brian2 engine (cython), both on one thread, in one run.
 
-    python benchmarks/engines.py [--model models/eqspike_300.toml] [--batches 5] [--json]
+    python benchmarks/engines.py [--model eqspike_300] [--batches 5] [--json]
 
 Trains both on the same random images of MNIST's brightness, batch 20, alternating batch by batch; prints the
 median of the ratios. Builds (compilation) happen before. Takes about two minutes.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from typing import Any
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
@@ -21,6 +22,7 @@ from images import images_like_mnist
 from eqspike import Batch, Learner, experiment
 from eqspike.learners.spiking import Spiking
 from eqspike.model.network import initial_parameters
+from eqspike.resources import resolve
 
 FAST_BATCHES = 20  # timed together, for one of the reference's
 
@@ -34,17 +36,19 @@ def seconds(learner: Learner, batches: list[Batch]) -> float:
 
 
 @click.command()
-@click.option("--model", default="models/eqspike_300.toml")
+@click.option("--model", default="eqspike_300", help="Named model, or a TOML file.")
 @click.option("--batches", default=5)
 @click.option("--json", "as_json", is_flag=True)
 def main(model: str, batches: int, as_json: bool) -> None:
     """Measure and print."""
-    rng, learners = np.random.default_rng(0), {}
+    rng = np.random.default_rng(0)
+    learners: dict[str, Spiking] = {}
     for name in ("brian2", "fast"):
-        settings = experiment(model, [f"engine.name={name}", "engine.threads=1", "engine.codegen=cython"])
-        layers = settings.network.couplings((28, 28), 10)
-        scales = settings.per_layer(settings.network.weight_scale)
-        learners[name] = Spiking(settings, initial_parameters(layers, scales, settings.seed))
+        settings: Any = experiment(
+            resolve("models", model), [f"engine.name={name}", "engine.threads=1", "engine.codegen=cython"]
+        )
+        couplings, scales = settings.network.couplings((28, 28), 10), settings.per_layer(settings.network.weight_scale)
+        learners[name] = Spiking(settings, initial_parameters(couplings, scales, settings.seed))
         learners[name].gradient(images_like_mnist(20, rng))  # build and compile
     reference, fast = [], []
     for _ in range(batches):

@@ -21,9 +21,9 @@ from collections.abc import Callable
 import numpy as np
 from images import images_like_mnist
 
-from eqspike import Batch, Parameters, experiment
+from eqspike import Batch, Parameters
 from eqspike.learners.hopfield import Hopfield
-from eqspike.learning.optimisers.sgd import SGD
+from eqspike.learning.optimisers import OptimiserSettings, optimisers
 
 INPUTS, HIDDEN, OUTPUTS = 784, 1024, 10
 N_FREE, N_NUDGED, BATCH = 60, 6, 20
@@ -57,12 +57,13 @@ def learner_epoch(parameters: Parameters, batches: list[Batch]) -> Callable[[], 
     learner = Hopfield(
         parameters, activation="relu", step=0.5, n_free=N_FREE, n_nudged=N_NUDGED, beta=0.5, estimator="one-sided"
     )
-    descent = SGD(experiment().optimiser, parameters)
+
+    optimiser = optimisers["sgd"](OptimiserSettings(), parameters)
 
     def run() -> None:
         for batch in batches:
             gradient, _ = learner.gradient(batch)
-            learner.write(descent.update(gradient, LEARNING_RATES), batch)
+            learner.write(optimiser.update(gradient, LEARNING_RATES), batch)
 
     return run
 

@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from eqspike import Hooks, build, data, experiment, train
+from eqspike.learning.loop import Progress
 
 WINDOWS = 10
 
@@ -34,9 +35,11 @@ def soak(engine: str, batches: int) -> None:
     changes = [f"engine.name={engine}", "network.hidden=[30]", "training.epochs=100000", "data.limit_test=20"]
     settings = experiment(changes=[*changes, "training.learning_rates=[0.001]", "training.decay=1.0"])
     digits = data.load("digits").limited(settings.data.limit_train, settings.data.limit_test)
-    learner, times, memory, last = build(settings, digits), [], [], time.perf_counter()
+    learner, last = build(settings, digits), time.perf_counter()
+    times: list[float] = []
+    memory: list[float] = []
 
-    def on_progress(at) -> None:
+    def on_progress(at: Progress) -> None:
         nonlocal last
         now = time.perf_counter()
         if not at.testing:
@@ -56,10 +59,8 @@ def soak(engine: str, batches: int) -> None:
         train(learner, digits, settings, Hooks(progress=on_progress))
     except Enough:
         per_window = np.median(np.reshape(times[: batches // WINDOWS * WINDOWS], (WINDOWS, -1)), axis=1)
-        print(
-            f"{engine}: memory {memory[-1] / memory[1] - 1:+.1%}, time {np.mean(per_window[-3:]) / np.mean(per_window[1:4]) - 1:+.1%}"
-            " from the first windows to the last"
-        )
+        growth, slowing = memory[-1] / memory[1] - 1, np.mean(per_window[-3:]) / np.mean(per_window[1:4]) - 1
+        print(f"{engine}: memory {growth:+.1%}, time {slowing:+.1%} from the first windows to the last")
 
 
 @click.command()

@@ -1,5 +1,7 @@
 """What a user can cause: one exception for what is wrong, one for what was asked for."""
 
+from .output import printable
+
 
 class EqspikeError(ValueError):
     """A bad value, a missing or broken file, no disk, no network.
@@ -10,7 +12,7 @@ class EqspikeError(ValueError):
 
     def __init__(self, message: object) -> None:
         """File names, settings and servers' answers may hold line breaks and control characters: it has neither."""
-        super().__init__("".join(c if c.isprintable() else " " for c in str(message)))
+        super().__init__(printable(message))
 
 
 class Interrupted(Exception):

@@ -20,6 +20,7 @@ from .errors import EqspikeError
 from .learning.optimisers import OptimiserSettings, optimisers
 from .learning.schedules import ScheduleSettings, schedules
 from .model.network import NetworkSettings
+from .reading import about
 from .registry import Registry
 from .settings import (
     MOST_NEURONS,
@@ -71,6 +72,7 @@ class Experiment(Part):
         "optimiser": (optimisers, "name", None),
         "schedule": (schedules, "name", None),
     }
+    composed: ClassVar[Mapping[str, Registry[Any]]] = {}  # sections with a table for each leaf that is on
 
     name: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "digits"
     description: Annotated[Text, Field(max_length=1000)] = "64-100-10 on scikit-learn's digits, the default"
@@ -130,7 +132,11 @@ class Experiment(Part):
     def changes(self) -> list[str]:
         """The `section.key=value` that make this experiment out of the default one."""
         standard = flat(type(self).model_construct().model_dump())  # unchecked: its leaves bear the default's names
-        return [f"{key}={as_toml(value)}" for key, value in flat(self.table()).items() if value != standard[key]]
+        return [
+            f"{key}={as_toml(value)}"
+            for key, value in flat(self.table()).items()
+            if value != standard[key] or key.split(".")[0] in self.composed
+        ]
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """One value for each weight matrix, from one for all or one for each."""
@@ -205,7 +211,21 @@ def _concrete(table: Mapping[str, Any]) -> type[Experiment]:
             chosen.append((section, _mixed(registry[name].Settings, mixed)))
         except EqspikeError as error:
             raise EqspikeError(f"{section}.{key}: {error}") from None
+    for section, registry in base.composed.items():
+        given = table.get(section, {})
+        chosen.append((section, _composed(registry, section, tuple(given if isinstance(given, Mapping) else ()))))
     return _with_leaves(base, tuple(chosen))
+
+
+@lru_cache(maxsize=256)
+def _composed(registry: Registry[Any], section: str, names: tuple[str, ...]) -> type[Part]:
+    """A section with the settings of each of these leaves, by name."""
+    fields: dict[str, Any] = {}
+    for name in names:
+        with about(section):
+            part = registry[name].Settings
+        fields[name] = (part, part())
+    return create_model("Composed", __base__=Part, **fields)
 
 
 class _Mixed(Part):
@@ -265,4 +285,7 @@ def _names(kind: type[Experiment], section: tuple[str, ...]) -> set[str]:
         return {*kind.model_fields}
     field, leaf = kind.model_fields.get(section[0]), kind.leaves.get(section[0])
     parts: list[Any] = [field.annotation if field else None, leaf[2] if leaf else None]
+    for name in section[1:]:
+        inner = parts[0].model_fields.get(name) if isinstance(parts[0], type) and issubclass(parts[0], Part) else None
+        parts = [inner.annotation if inner else None]
     return {name for part in parts if isinstance(part, type) and issubclass(part, Part) for name in part.model_fields}

@@ -21,6 +21,8 @@ from .errors import EqspikeError
 
 MOST_BYTES = 2 * 2**30  # of all arrays that are read from one place
 RATIO = 1100  # decompressed to stored bytes: gzip reaches 1,032
+MEAN_RATIO = 200  # the same of all of a run: weights hardly get smaller, states of zeros and ones 88 times at most
+SMALL = 2**22  # bytes that are read in any case
 BROKEN = (  # what the readers of files raise for a damaged one
     *(OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError),
     *(MemoryError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
@@ -52,6 +54,13 @@ def check_total(arrays: Mapping[str, Stored]) -> None:
         )
 
 
+def check_swelling(path: Path, size: int) -> None:
+    """Raise EqspikeError if what is in a file, of `size` bytes, is far more than a file of its length holds."""
+    length = path.stat().st_size
+    if size > MEAN_RATIO * length + SMALL:
+        raise EqspikeError(f"{path}: what is in it would take {size:,} bytes, too many for a file of {length:,}")
+
+
 def _gibibytes(count: int) -> str:
     return f"{min(count, 10**18) / 2**30:,.1f}"
 
@@ -61,7 +70,7 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
-            raise EqspikeError(f"{path}: this is {_kind(mode)}, not a file")
+            raise EqspikeError(f"{path}: this is {kind_of(mode)}, not a file")
         return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     except FileNotFoundError:
         raise EqspikeError(f"{path}: there is no such file") from None
@@ -71,10 +80,24 @@ def open_regular(path: Path) -> BinaryIO:
         raise EqspikeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _kind(mode: int) -> str:
+def kind_of(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a directory"
     return {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode), "a device")
+
+
+def refill(own: NDArray[Any], kept: Mapping[str, NDArray[Any]], name: str, low: float = -math.inf) -> None:
+    """Put what a checkpoint kept under a name in an array's place.
+
+    Raises EqspikeError unless it has the same shape and holds finite numbers, none below `low`.
+    """
+    given = kept.get(name)
+    if given is None or given.shape != own.shape or given.dtype.kind not in ("iu" if own.dtype.kind in "iu" else "iuf"):
+        raise EqspikeError(f"{name!r} is missing or that of another network")
+    with np.errstate(over="ignore"):
+        own[...] = given
+    if not np.isfinite(own).all() or (own.size and own.min() < low):
+        raise EqspikeError(f"{name!r} holds values that it cannot have")
 
 
 @contextmanager

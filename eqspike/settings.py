@@ -7,6 +7,7 @@ is what all learners share; `eqspike.experiments` reads one from a file.
 
 from __future__ import annotations
 
+import codecs
 import json
 import reprlib
 import tomllib
@@ -97,7 +98,8 @@ def read_toml(path: Path | str, what: str) -> dict[str, Any]:
             content = file.read(LARGEST + 1)  # no more: a file has no end that is known before it is reached
         if len(content) > LARGEST:
             raise ValueError(f"it has more than {LARGEST:,} bytes")
-        return tomllib.loads(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as tools of Windows write text
+        return tomllib.loads(content.decode("utf-16" if wide else "utf-8-sig").replace("\r\n", "\n"))
     except RecursionError as error:
         raise EqspikeError(f"{path}: cannot read {what}: it is nested too deep") from error
     except EqspikeError as error:

@@ -234,6 +234,9 @@ def check_learner(name: str, *changes: str, dataset: Dataset | None = None) -> N
     assert [len(a) for a in outcome.activity] == list(learner.parameters.sizes), "activity has one row for each layer"
     for count in outcome.counts.values():
         assert len(count) == len(learner.phases), "the first axis of a count is the learner's phases"
+    if learner.counted is not None:
+        assert {*outcome.counts} == {*learner.counted}, "a learner that says what it counts counts that"
+    outcome.check()
     again = learner.predict(batch)
     np.testing.assert_array_equal(again.scores, outcome.scores, "a second prediction differs from the first")
     state = {key: value.copy() for key, value in learner.state().items()}

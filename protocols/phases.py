@@ -11,17 +11,15 @@ after training, that the positive nudge raises and the negative one lowers. Seed
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-from matplotlib.figure import Figure
 
-from eqspike import Batch, Experiment, Parameters, build, data, experiment, train
-from eqspike.experiments import changed
-from eqspike.learners.spiking import Spiking
-from eqspike.learning.loop import make_batch
-from eqspike.model.recording import Recording
-from eqspike.view.plots import output_rates, phase_bands
+from eqspike.cli import run
+
+if TYPE_CHECKING:
+    from eqspike import Batch, Dataset, Parameters
+    from eqspike.model.recording import Recording
 
 
 @click.command()
@@ -30,36 +28,53 @@ from eqspike.view.plots import output_rates, phase_bands
 @click.option("--out", default="runs/phases", show_default=True, type=click.Path(path_type=Path))
 def main(epochs: int, sample: int, out: Path) -> None:
     """Train, present, print, draw."""
-    settings = experiment(changes=[f"training.epochs={epochs}", "engine.precision=float64"])
+    import numpy as np
+
+    from eqspike import EqspikeError, build, data, experiment, train
+    from eqspike.learning.loop import make_batch
+    from eqspike.view.drawing import new_figure, save
+    from eqspike.view.presentation import output_rates, phase_bands
+
+    settings: Any = experiment(changes=[f"training.epochs={epochs}", "engine.precision=float64"])
     digits = data.load("digits")
+    if not 0 <= sample < len(digits.test):
+        raise EqspikeError(f"--sample {sample}: the test set has samples 0 to {len(digits.test) - 1}")
     batch = make_batch(digits.test, np.array([sample]), 0, "test")
     learner = build(settings, digits)
     before = learner.parameters.copy()
     train(learner, digits, settings)
 
-    figure = Figure(figsize=(9, 7), layout="constrained")
+    figure = new_figure(9, 7)
     for axes, when, parameters in zip(figure.subplots(2), ("before", "after"), (before, learner.parameters)):
-        recording = present(settings, parameters, batch)
+        recording = present(settings, digits, parameters, batch)
         phase_bands(recording, settings.phases.dt, axes, names=True)
         output_rates(recording.traces[-1][0], int(batch.labels[0]), settings.phases.dt, axes)
         axes.set_ylabel(f"rho {when} training")
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "phases.png", dpi=100)
+    save(figure, out / "phases.png")
     print(f"wrote {out / 'phases.png'}")
 
 
-def present(settings: Experiment, parameters: Parameters, batch: Batch) -> Recording:
-    """Both engines; the recording of the fast one."""
-    networks = {name: Spiking(changed(settings, engine={"name": name}), parameters) for name in ("brian2", "fast")}
-    phases = networks["fast"].model.training()
-    presented = {name: network.present(batch, phases, record=True) for name, network in networks.items()}
-    spikes = [each.recording.spikes for each in presented.values()]
-    same = all(np.array_equal(*layers) for layers in zip(*spikes))
+def present(settings: Any, data: Dataset, parameters: Parameters, batch: Batch) -> Recording:
+    """Present in both engines and print what they did; the recording of the fast one."""
+    import numpy as np
+
+    from eqspike import build
+    from eqspike.experiments import changed
+
+    networks: list[Any] = [
+        build(changed(settings, engine={"name": name}), data, parameters) for name in ("brian2", "fast")
+    ]
+    phases = networks[0].model.training()
+    reference, fast = (network.present(batch, phases, record=True) for network in networks)
+    same = all(
+        np.array_equal(*layers) for layers in zip(reference.recording.spikes, fast.recording.spikes, strict=True)
+    )
     print(f"engines {'agree spike for spike' if same else 'DISAGREE'}; spikes by layer, input first:")
-    for phase, row in zip(phases, zip(*presented["fast"].spikes)):
+    for phase, row in zip(phases, zip(*fast.spikes), strict=True):
         print(f"  {phase.name:<8} {phase.steps * settings.phases.dt:5.1f} ms  {[int(layer.sum()) for layer in row]}")
-    return presented["fast"].recording
+    recording: Recording = fast.recording
+    return recording
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "phases.py")

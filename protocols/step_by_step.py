@@ -11,15 +11,11 @@ relative difference of each layer and draws a few synapses: the curves should li
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
-from matplotlib.figure import Figure
 
-from eqspike import build, data, experiment
-from eqspike.gradients.through_time import step_by_step
-from eqspike.learners.hopfield import Hopfield
-from eqspike.learning.loop import make_batch
+from eqspike.cli import run
 
 SYNAPSES = 6  # drawn in each layer, those that change most
 
@@ -30,15 +26,27 @@ SYNAPSES = 6  # drawn in each layer, those that change most
 @click.option("--out", default="runs/step_by_step", show_default=True, type=click.Path(path_type=Path))
 def main(beta: float, hidden: str, out: Path) -> None:
     """Settle, compare, print, draw."""
-    settings = experiment(
-        changes=[f"network.hidden=[{hidden}]", "engine.precision=float64", "network.weight_scale=[0.7]"]
-    )
-    digits = data.load("digits")
-    network = Hopfield(build(settings, digits).parameters.astype(float), n_free=120, n_nudged=30, beta=beta)
+    import numpy as np
+
+    from eqspike import data, experiment
+    from eqspike.gradients.through_time import step_by_step
+    from eqspike.learners import build
+    from eqspike.learning.loop import make_batch
+    from eqspike.view.drawing import new_figure, save
+
+    changes = [f"network.hidden=[{hidden}]", "network.weight_scale=[0.7]", f"plasticity.beta={beta}"]
+    changes += [
+        "learner=hopfield",
+        "phases.free=60.0",
+        "phases.nudged=15.0",
+        "engine.precision=float64",
+    ]  # 120, 30 steps
+    settings, digits = experiment(changes=changes), data.load("digits")
+    network: Any = build(settings, digits)
     eqprop, bptt = step_by_step(network, make_batch(digits.train, np.arange(20), 1, "train"))
 
     layers = len(network.parameters.weights)
-    figure = Figure(figsize=(4 * layers, 4), layout="constrained")
+    figure = new_figure(4 * layers, 4)
     for n, axes in enumerate(figure.subplots(1, layers, squeeze=False)[0]):
         ours, exact = (np.cumsum([step.weights[n].ravel() for step in steps], axis=0) for steps in (eqprop, bptt))
         cosine = np.vdot(ours, exact) / (np.linalg.norm(ours) * np.linalg.norm(exact))
@@ -50,10 +58,9 @@ def main(beta: float, hidden: str, out: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("gradient summed up to here")
     figure.axes[0].legend(figure.axes[0].lines[:2], ["backprop through time", "EqProp"], frameon=False)
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "step_by_step.png", dpi=100)
+    save(figure, out / "step_by_step.png")
     print(f"wrote {out / 'step_by_step.png'}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main, "step_by_step.py")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 from idx_files import Server, contents, idx_set, sums, zipped
 
 from eqspike.data import datasets
 from eqspike.data.download import DOWNLOADS
+
+settings.register_profile("eqspike", deadline=None, derandomize=True)  # machines are busy, and runs are to repeat
+settings.load_profile("eqspike")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from eqspike.learners.spiking import Spiking, SpikingExperiment, model_of
 from eqspike.model.encodings import raster
 from eqspike.model.parameters import Parameters
 from eqspike.runs.sealed import seal
+
+IMAGES = 4  # of `images_and_labels`
 
 
 def network(hidden: tuple[int, ...], *changes: str) -> Any:
@@ -50,6 +53,28 @@ def make(name: str, settings: SpikingExperiment, values: Parameters, **engine_se
     return Spiking(changed(settings, engine={"name": name, **engine_settings}), values)
 
 
+def unrolled(values: Parameters) -> Parameters:
+    """The same network as dense matrices, which the lists of synapses fill."""
+    dense = Parameters(values.sizes)
+    for n, coupling in enumerate(values.couplings):
+        synapses = coupling.synapses()
+        acting = values.weights[n].ravel()[synapses.weight] * coupling.scale
+        np.add.at(dense.weights[n], (synapses.pre, synapses.post), acting)
+        dense.biases[n][:] = values.biases[n][coupling.bias_of]
+    return dense
+
+
+def shared(gradient: Parameters, values: Parameters) -> Parameters:
+    """The gradient of shared weights: of each, the sum over its synapses."""
+    total = Parameters(values.couplings)
+    for n, coupling in enumerate(values.couplings):
+        synapses = coupling.synapses()
+        slopes = gradient.weights[n][synapses.pre, synapses.post] * coupling.scale
+        np.add.at(total.weights[n].reshape(-1), synapses.weight, slopes)
+        np.add.at(total.biases[n], coupling.bias_of, gradient.biases[n])
+    return total
+
+
 def slope(function: Callable[[], float], vector: np.ndarray, step: float = 1e-5) -> np.ndarray:
     """Central finite differences; `vector` is changed in place and put back."""
     slopes = np.empty_like(vector)
@@ -60,6 +85,28 @@ def slope(function: Callable[[], float], vector: np.ndarray, step: float = 1e-5)
         slopes[n] = (above - function()) / (2 * step)
         vector[n] = value
     return slopes
+
+
+def images_and_labels(sizes: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`IMAGES` images without a black pixel, and their labels."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.2, 1, (IMAGES, sizes[0])).astype(np.float32), rng.integers(0, sizes[-1], IMAGES)
+
+
+@functools.cache
+def finite_differences(sizes: tuple[int, ...], seed: int, step: float = 0.05) -> np.ndarray:
+    """Gradient of 1/2 ||output rate - target||^2, settled for 8 s, by central differences of the spiking network."""
+    settings = network(sizes[1:-1], "phases.free=8000.0", "phases.readout=4000.0")
+    learner = make("fast", settings, parameters(sizes, seed, -0.8, 1.0))
+    images, labels = images_and_labels(sizes, seed)
+    batch = Batch(images, labels, np.arange(IMAGES))
+    target = (np.arange(sizes[-1]) == labels[:, None]) * settings.plasticity.target_rate
+
+    def cost() -> float:
+        rates = learner.present(batch, learner.model.free()).readout / 8000
+        return float(0.5 * np.sum((rates - target) ** 2) / IMAGES)
+
+    return slope(cost, learner.parameters.vector, step)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from outsiders import trained
 
-from eqspike import comparison, energy, experiment
-from eqspike.data import load
+from eqspike import data, experiment
+from eqspike.cost.devices import device_tables
+from eqspike.cost.energy import estimates
 from eqspike.errors import EqspikeError
-from eqspike.runs.run import train_run
+from eqspike.view import comparison
 
-SMALL = ["training.epochs=2", "network.hidden=[12]", "data.limit_train=40", "data.limit_test=30"]
+SMALL = ["training.epochs=2", "network.hidden=[12]"]
+LEARNERS = {
+    "spikes": [],
+    "rates": ["learner=hopfield", "phases.nudged=5.0"],
+    "backprop": ["learner=backprop"],
+    "bare": ["learner=outsider-bare"],
+    "odd": ["learner=outsider-odd"],
+}
+COUNTED = ("spikes", "rates", "backprop")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    data = load("digits").limited(40, 30)
-    found = []
-    for name, changes in (("spikes", []), ("rates", ["learner=hopfield", "phases.nudged=5.0"])):
-        path = tmp_path_factory.mktemp(name) / "run.h5"
-        found.append((path, train_run(experiment(changes=[*SMALL, *changes, f"name={name}"]), data, path)))
-    return found
+def runs():
+    digits = data.load("digits").limited(40, 30)
+    return [
+        (Path(name) / "run.h5", trained(experiment(changes=[*SMALL, *changes, f"name={name}"]), digits)[0])
+        for name, changes in LEARNERS.items()
+    ]
 
 
 def test_both_pictures_show_every_run(runs):
-    found = comparison.named(runs)
-    assert list(found) == ["spikes, seed 0", "rates, seed 0"]
-    curves, places = comparison.figure(found, "45nm").axes
-    for line, run in zip(curves.lines, found.values()):
+    compared = comparison.named(runs)
+    assert list(compared) == [f"{name}, seed 0" for name in LEARNERS]
+    curves, places = comparison.figure(compared, "45nm").axes
+    for line, run in zip(curves.lines, compared.values(), strict=True):
         assert list(line.get_ydata()) == [epoch.test_error for epoch in run.epochs]
-    for line, run in zip(places.lines, found.values()):
-        (estimate,) = energy.estimates(run, energy.device_tables(), ["45nm"])
-        assert line.get_xdata()[0] == estimate.joules["as measured"][0]
-        assert line.get_ydata()[0] == 1 - run.epochs[-1].test_error
-    page = comparison.page(found, "45nm")
-    assert "spikes, seed 0" in page and "rates, seed 0" in page and len(page.encode()) < 6e6
+    for name, line, run in zip(LEARNERS, places.lines, compared.values(), strict=True):
+        (estimate,) = estimates(run, device_tables(), ["45nm"])
+        if name in COUNTED:
+            assert line.get_xdata()[0] == estimate.joules["as measured"][0] > 0
+            assert line.get_ydata()[0] == 1 - run.epochs[-1].test_error
+        assert (
+            (len(line.get_xdata()) == 0) == line.get_label().endswith("no operations counted") == (name not in COUNTED)
+        )
+    assert [line.get_color() for line in curves.lines] == [line.get_color() for line in places.lines]
 
 
-def test_runs_of_one_name_are_told_apart(runs):
-    twice = comparison.named([runs[0], (Path("copy"), runs[0][1])])
-    assert list(twice) == [f"spikes, seed 0 ({runs[0][0]})", "spikes, seed 0 (copy)"]
+def test_the_page_shows_the_same(runs):
+    compared = comparison.named(runs)
+    page = comparison.page(compared, "45nm")
+    assert len(page.encode()) < 6e6
+    content = json.loads(re.search(r"^const data = (.*);$", page, re.MULTILINE)[1])
+    _, places = comparison.costs(compared, "45nm")
+    assert list(places) == [f"{name}, seed 0" for name in COUNTED]
+    for (name, run), line in zip(compared.items(), content["runs"], strict=True):
+        assert line["name"] == name and f"<td>{name}</td>" in page
+        assert line["errors"] == [100 * epoch.test_error for epoch in run.epochs]
+        assert line["cost"] == (places[name].cost if name in places else None)
 
 
-def test_what_can_not_be_compared(runs):
-    found = comparison.named(runs)
+def test_runs_of_one_name_are_told_apart_by_their_paths(runs, tmp_path):
+    odd = Path(r"$\frac$<b>" + "\x1b[31m")
+    twice = comparison.named([runs[0], (odd, runs[0][1])])
+    assert list(twice) == [f"spikes, seed 0 ({runs[0][0]})", f"spikes, seed 0 ({odd})"]
+    figure = comparison.figure(twice, "45nm")
+    figure.savefig(tmp_path / "a.png")
+    assert r"$\frac$" in figure.axes[0].get_legend().get_texts()[1].get_text().replace(r"\$", "$")
+    page = comparison.page(twice, "45nm")
+    assert "<td>spikes, seed 0 ($\\frac$&lt;b&gt; [31m)</td>" in page and "\x1b" not in page
+
+
+def test_what_cannot_be_compared(runs):
+    compared = comparison.named(runs)
     with pytest.raises(EqspikeError, match=r"loihi .* cannot do what rates, seed 0 does"):
-        comparison.figure(found, "loihi")
+        comparison.figure(compared, "loihi")
     with pytest.raises(EqspikeError, match="no table knows it"):
-        comparison.figure(found, "abacus")
-    empty = type(runs[0][1])(**{**vars(runs[0][1]), "epochs": []})
+        comparison.figure(compared, "abacus")
     with pytest.raises(EqspikeError, match="x: has no finished epoch"):
-        comparison.named([(Path("x"), empty)])
+        comparison.named([(Path("x"), replace(runs[0][1], epochs=[]))])

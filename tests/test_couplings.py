@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from networks import shared, unrolled
 from scipy.signal import correlate
 
 from eqspike.data import Dataset, Images
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.learners import build
-from eqspike.learners.spiking import model_of
+from eqspike.learners.spiking import Spiking, model_of
 from eqspike.learning.loop import train
 from eqspike.model.couplings import Coupling, Synapses, couplings
 from eqspike.model.couplings.conv import Conv, ConvSettings
 from eqspike.model.couplings.dense import Dense
+from eqspike.model.encodings import encodings
 from eqspike.model.rules import rules
 from eqspike.testing import active_parameters, batch_for, check_coupling, compare_engines
 
@@ -77,12 +79,31 @@ STACKS = {
 }
 
 
-@pytest.mark.parametrize("estimator", rules)
+@pytest.mark.parametrize("estimator", rules.names())
 @pytest.mark.parametrize("name", STACKS)
 def test_engines_agree_on_mixed_layers(name, estimator):
     layers = (*STACKS[name], Dense(STACKS[name][-1].above, (4,)))
     model = model_of(experiment(changes=["network.hidden=[1]", f"plasticity.estimator={estimator}"]), layers)
     compare_engines(model, active_parameters(layers), batch_for(layers[0].pre, 4, samples=2))
+
+
+@pytest.mark.parametrize("encoding", encodings.names())
+def test_a_network_does_what_the_dense_one_does_that_its_list_fills(encoding):
+    layers = (
+        conv((8, 8), channels=4, kernel=3, pool=2),
+        conv((2, 2, 4), channels=6, kernel=2, padding=1),
+        Dense((3, 3, 6), (4,)),
+    )
+    settings = experiment(changes=["network.hidden=[1]", f"encoding.name={encoding}", "engine.precision=float64"])
+    values, batch = active_parameters(layers), batch_for(64, 4, samples=3)
+    found, expected = (
+        spiking.present(batch, spiking.model.training())
+        for spiking in (Spiking(settings, v) for v in (values, unrolled(values)))
+    )
+    assert found.spikes[2].sum() > 50 and found.spikes[3].sum() > 5
+    for own, other in zip(found.spikes[1:], expected.spikes[1:], strict=True):
+        np.testing.assert_array_equal(own, other)
+    np.testing.assert_allclose(found.change.vector, shared(expected.change, values).vector, atol=1e-9)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

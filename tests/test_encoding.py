@@ -24,7 +24,7 @@ def rasters(settings, batch: Batch, steps: int) -> np.ndarray:
     return raster(model_of(settings, ()).encoding.encode(batch.images, steps), batch, settings.seed, steps)
 
 
-@pytest.mark.parametrize("name", encodings)
+@pytest.mark.parametrize("name", encodings.names())
 def test_every_encoding_passes_its_check(name):
     check_encoding(name)
 
@@ -121,7 +121,10 @@ def test_current_is_the_rate_of_each_pixel():
     [
         (["encoding.name=poisson", "encoding.max_rate=1.5"], "at most 1 can be drawn"),
         (["encoding.name=latency", "encoding.period=0.7"], "period = 0.7 ms is not a multiple of phases.dt = 0.5 ms"),
-        (["encoding.name=latency", "encoding.max_rate=0.5"], "encoding.max_rate is an unknown setting"),
+        (
+            ["encoding.name=latency", "encoding.max_rate=0.5"],
+            "encoding.max_rate needs encoding.name = .current. or .poisson.",
+        ),
         (["encoding.name=morse"], "unknown encoding 'morse': there are current, latency, poisson"),
     ],
 )

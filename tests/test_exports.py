@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 import pytest
 from networks import spoil
+from refusals import memory, refusal
 
-from eqspike import load_weights, records
+from eqspike import build, load_weights, records
 from eqspike.data import load
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
@@ -74,16 +75,93 @@ def test_there_is_a_writer_for_each_format_and_no_other():
         writer("onnx")
 
 
-def test_an_archive_that_swells_is_not_read(run, tmp_path, monkeypatch):
-    path = tmp_path / "bomb.npz"
+def archive(run, path, **changes) -> None:
+    """An npz export with other arrays in it (None: left out), sealed as `write_npz` would have."""
     writer("npz")(of_run(run), path)
-    monkeypatch.setattr(npz, "MOST_BYTES", 10**6)
-    load_weights(path)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("more.npy", bytes(10**6))
-    assert path.stat().st_size < 10**5
-    with pytest.raises(EqspikeError, match=r"bomb.npz: holds 1,\d+,\d+ bytes, at most 1,000,000 are read"):
-        load_weights(path)
+    with np.load(path) as file:
+        contents = {name: file[name] for name in file if name != "sha256"} | changes
+    contents = {name: np.asarray(value) for name, value in contents.items() if value is not None}
+    np.savez_compressed(path, sha256=npz.digest(contents), **contents)
+
+
+def test_an_archive_that_swells_is_not_read(run, tmp_path):
+    """3 MB of zeros took 6.9 GB."""
+    wide = experiment(changes=["network.hidden=[9000, 9000]", "training.batch_size=1"])
+    shapes = {
+        "weights_0": (64, 9000),
+        "weights_1": (9000, 9000),
+        "weights_2": (9000, 10),
+        "biases_0": 9000,
+        "biases_1": 9000,
+    }
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    path = tmp_path / "bomb.npz"
+    archive(run, path, experiment=json.dumps(wide.table()), **zeros)
+    assert path.stat().st_size < 10**6
+    assert "would take 326,736,040 bytes, too many for a file of" in refusal(load_weights, path)
+    assert memory(load_weights, path) < 5e6
+
+
+def test_what_is_not_asked_for_in_an_archive_is_not_read(run, tmp_path):
+    path = tmp_path / "more.npz"
+    writer("npz")(of_run(run), path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as more:
+        more.writestr("more.npy", bytes(10**8))
+    assert memory(load_weights, path) < 5e6
+    assert load_weights(path).parameters.vector.tobytes() == run.parameters.vector.tobytes()
+
+
+def test_flipped_bits_of_an_archive_are_one_line(run, tmp_path):
+    """Refused, or of no consequence: a time stamp, say."""
+    path, rng, refused = tmp_path / "flipped.npz", np.random.default_rng(0), 0
+    writer("npz")(of_run(run), path)
+    content = path.read_bytes()
+    for place in rng.integers(0, len(content), 1000):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(spoiled)
+        if refusal(load_weights, path):
+            refused += 1
+        else:
+            assert load_weights(path).parameters.vector.tobytes() == run.parameters.vector.tobytes()
+    assert refused > 800
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights_0": np.full((64, 12), 1e300)}, "not numbers, or too large for float32"),
+        ({"weights_0": np.full((64, 12), 1e39, np.longdouble)}, "not numbers, or too large for float32"),
+        ({"biases_1": np.full(9, -1e39)}, "not numbers, or too large for float32"),
+        ({"weights_0": np.full((64, 12), 1 + 1j)}, "are not real numbers"),
+        ({"weights_0": np.ones((64, 12), bool)}, "are not real numbers"),
+        ({"weights_0": np.full((64, 12), "1")}, "are not real numbers"),
+        ({"weights_0": np.full((64, 12), 1, "m8[s]")}, "are not real numbers"),
+        ({"weights_1": None}, "weights_1 is missing"),
+        ({"weights_1": np.zeros((12, 8))}, "do not make the network of its settings"),
+        ({"experiment": np.array([1])}, "experiment is not a text"),
+        ({"experiment": "{"}, "cannot be read as an .npz file"),
+        ({"provenance": "[]"}, "its provenance is not a table"),
+        ({"provenance": '{"dataset": "digits"}'}, "provenance.dataset_checksum is not a text"),
+        ({"format_version": np.zeros(3, int)}, "newer eqspike"),
+    ],
+)
+def test_an_archive_that_was_made_on_purpose(run, tmp_path, changes, message):
+    path = tmp_path / "made.npz"
+    archive(run, path, **changes)
+    assert message in refusal(load_weights, path)
+
+
+def test_weights_that_only_another_precision_holds(run, data, tmp_path):
+    """An export in float64 is read as such; asked for in float32, it would be infinite: `evaluate` said 90 %."""
+    wide = experiment(changes=[*SETTINGS, "engine.precision=float64"])
+    archive(run, tmp_path / "w.npz", experiment=json.dumps(wide.table()), weights_0=np.full((64, 12), 1e300))
+    weights = load_weights(tmp_path / "w.npz")
+    assert weights.parameters.vector.max() == 1e300
+    narrow = experiment(changes=SETTINGS)
+    assert "too large for float32" in refusal(build, narrow, data, weights.parameters)
+    message = refusal(lambda: train_run(narrow, data, tmp_path / "X" / "run.h5", start=tmp_path / "w.npz"))
+    assert "w.npz" in message and "too large for float32" in message and not (tmp_path / "X").exists()
 
 
 def test_training_starts_from_an_export(run, data, tmp_path):
@@ -104,10 +182,10 @@ def test_training_starts_from_an_export(run, data, tmp_path):
     ("change", "message"),
     [
         (lambda file: file.attrs.__setitem__("format_version", 2), "newer eqspike"),
-        (lambda file: file.attrs.__delitem__("experiment"), "not a readable run file or export"),
+        (lambda file: file.attrs.__delitem__("experiment"), "experiment is missing"),
         (lambda file: file.attrs.__setitem__("experiment", '{"speed": 1}'), "speed is an unknown setting"),
-        (lambda file: file.__delitem__("weights/1"), "not a readable run file or export"),
-        (lambda file: file.__delitem__("biases/2"), "do not make the network"),
+        (lambda file: file.__delitem__("weights/1"), "weights/1 is missing"),
+        (lambda file: file.__delitem__("biases/2"), "biases/2 is missing"),
         (lambda file: file["weights/0"].__setitem__((0, 0), np.inf), "not numbers"),
         (lambda file: file.attrs.__delitem__("format"), "not a run file or export"),
     ],
@@ -126,11 +204,11 @@ def test_no_export_at_all(tmp_path):
     with pytest.raises(EqspikeError, match="this is not a run file or export"):
         load_weights(tmp_path / "weights.h5")
     np.savez(tmp_path / "other.npz", weights_0=np.zeros(3))
-    with pytest.raises(EqspikeError, match="not readable weights"):
+    with pytest.raises(EqspikeError, match=r"other\.npz: this archive is not an eqspike export"):
         load_weights(tmp_path / "other.npz")
     os.mkfifo(tmp_path / "pipe.h5")
     with pytest.raises(EqspikeError, match=r"pipe.h5: this is a named pipe, not a file"):
         load_weights(tmp_path / "pipe.h5")
     np.savez(tmp_path / "pickle.npz", format=np.array([print], dtype=object))
-    with pytest.raises(EqspikeError, match="not readable weights"):
+    with pytest.raises(EqspikeError, match="format is not a text"):
         load_weights(tmp_path / "pickle.npz")

@@ -10,10 +10,12 @@ import h5py
 import numpy as np
 import pytest
 from networks import network, parameters, rasters, samples
+from scipy.signal import correlate
 
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.model.neurons import neurons
+from eqspike.model.parameters import Parameters
 from eqspike.runs.exports import Weights
 from eqspike.runs.exports.nir import nir_graph, write_nir
 
@@ -147,3 +149,61 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "nir", None)  # what Python does for a package that is not there
     with pytest.raises(EqspikeError, match=r"pip install 'eqspike\[nir\]'"):
         write_nir(Weights(network((12,)), parameters((20, 12, 10))), tmp_path / "graph.nir")
+
+
+CONVOLUTIONS = (
+    'network.layers=[{kind="conv",channels=3,kernel=3,padding=1,stride=2},{kind="conv",channels=4,kernel=2,pool=2},'
+    '{kind="dense",neurons=6}]'
+)
+
+
+def through(node, x):
+    """What a node of the graph makes of activity [C, H, W] or [N], written from NIR's description alone."""
+    match type(node).__name__:
+        case "AvgPool2d":
+            k = int(node.kernel_size[0])
+            C, H, W = x.shape
+            return x[:, : H // k * k, : W // k * k].reshape(C, H // k, k, W // k, k).mean(axis=(2, 4))
+        case "Conv2d":
+            pad = int(node.padding[0])
+            x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+            maps = [
+                sum(correlate(x[c], node.weight[o, c], mode="valid") for c in range(len(x))) + node.bias[o]
+                for o in range(len(node.bias))
+            ]
+            return np.stack(maps)[:, :: int(node.stride[0]), :: int(node.stride[0])]
+        case "Flatten":
+            return x.reshape(-1)
+        case "Affine":
+            return node.weight @ x + node.bias
+
+
+def test_convolutions_are_conv2d_and_avgpool2d(tmp_path):
+    """Every layer's way up gives what our coupling gives, with the channels first."""
+    settings = network((), CONVOLUTIONS)
+    values = Parameters(settings.network.couplings((9, 8, 2), 10))
+    values.vector[:] = np.random.default_rng(0).normal(size=len(values.vector))
+    write_nir(Weights(settings, values), tmp_path / "graph.nir", feedforward=True, dt=DT)
+    graph = nir.read(tmp_path / "graph.nir")
+    assert [type(node).__name__ for node in graph.nodes.values()].count("Conv2d") == 2
+    assert list(graph.nodes["input"].input_type["input"]) == [2, 9, 8]
+    charge = DT / settings.neuron.tau_syn
+    climb, at = dict(graph.edges), "input"
+    for n, coupling in enumerate(values.couplings):
+        activity = np.random.default_rng(n).random(coupling.below)
+        x = activity.transpose(2, 0, 1) if activity.ndim == 3 else activity
+        at = climb[at]
+        while not at.endswith("neurons"):
+            x, at = through(graph.nodes[at], x), climb[at]
+        expected = coupling.forward(activity.reshape(1, -1), values.weights[n])[0] * charge
+        expected += values.biases[n][coupling.bias_of] * charge * DT / settings.neuron.dt_ref
+        expected = expected.reshape(coupling.above)
+        np.testing.assert_allclose(x, expected.transpose(2, 0, 1) if expected.ndim == 3 else expected, atol=1e-12)
+        assert graph.nodes[at].v_threshold.shape == x.shape
+
+
+def test_the_way_down_of_a_convolution_is_refused(tmp_path):
+    settings = network((), CONVOLUTIONS)
+    values = Parameters(settings.network.couplings((9, 8, 2), 10))
+    with pytest.raises(EqspikeError, match=r"way down: it has no transposed convolution; give --feedforward"):
+        write_nir(Weights(settings, values), tmp_path / "graph.nir")

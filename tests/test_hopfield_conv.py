@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hopfields import ORDERS
+from networks import shared, unrolled
 
 from eqspike.data.batch import Batch
 from eqspike.gradients.through_time import step_by_step
@@ -24,27 +25,6 @@ def convolutional() -> Parameters:
     values = Parameters((first, second, Dense(second.above, (3,))))
     values.vector[:] = np.random.default_rng(0).uniform(-0.3, 0.5, len(values.vector))
     return values
-
-
-def unrolled(values: Parameters) -> Parameters:
-    dense = Parameters(values.sizes)
-    for n, coupling in enumerate(values.couplings):
-        synapses = coupling.synapses()
-        acting = values.weights[n].ravel()[synapses.weight] * coupling.scale
-        np.add.at(dense.weights[n], (synapses.pre, synapses.post), acting)
-        dense.biases[n][:] = values.biases[n][coupling.bias_of]
-    return dense
-
-
-def shared(gradient: Parameters, values: Parameters) -> Parameters:
-    """The gradient of shared weights: of each, the sum over its synapses."""
-    total = Parameters(values.couplings)
-    for n, coupling in enumerate(values.couplings):
-        synapses = coupling.synapses()
-        slopes = gradient.weights[n][synapses.pre, synapses.post] * coupling.scale
-        np.add.at(total.weights[n].reshape(-1), synapses.weight, slopes)
-        np.add.at(total.biases[n], coupling.bias_of, gradient.biases[n])
-    return total
 
 
 def samples() -> Batch:

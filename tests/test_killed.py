@@ -67,7 +67,7 @@ def test_killed_at_many_random_moments(tmp_path, seed):
     in_a_process_of_its_own(tmp_path, kills=30, seed=seed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_the_batch_and_write(number, tmp_path):
     command = [sys.executable, str(ROOT / "run_sim.py"), "train", *(f"--set={change}" for change in SMALL)]
     command = [*command, "--epochs=200", "--out", "run"]

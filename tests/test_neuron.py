@@ -112,7 +112,7 @@ def test_a_rise_time_moves_the_charge_and_keeps_it():
     assert (np.argmax(currents) + 1) * dt == pytest.approx(peak, abs=2 * dt)
 
 
-@pytest.mark.parametrize("name", neurons)
+@pytest.mark.parametrize("name", neurons.names())
 @pytest.mark.parametrize("beta", [0.0, 0.8])
 def test_the_compiled_numbers_solve_the_equations(name, beta):
     neuron = neurons[name]
@@ -134,7 +134,7 @@ def test_the_compiled_numbers_solve_the_equations(name, beta):
     np.testing.assert_allclose([*found, numbers["decay rho"] * start[-1]], exact, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", neurons)
+@pytest.mark.parametrize("name", neurons.names())
 def test_every_neuron_passes_its_check(name):
     check_neuron(name)
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from eqspike import build, experiment, paper, schedule
+from eqspike import build, experiment
 from eqspike.data import load
+from eqspike.experiments import changed
 from eqspike.learning.loop import make_batch
+from eqspike.view import paper
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +23,15 @@ def network():
 @pytest.mark.parametrize("estimator", paper.ESTIMATORS)
 def test_the_changes_at_spikes_add_up_to_the_rule(network, estimator):
     _, data, learner = network
-    settings = experiment(
-        changes=["network.hidden=[20]", "engine.precision=float64", f"plasticity.estimator={estimator}"]
-    )
+    settings = changed(network[0], plasticity={"estimator": estimator})
     batch = make_batch(data.train, np.arange(3), 1, "train")
-    shown = build(settings, data, learner.parameters).present(batch, schedule(settings), record=True)
-    pairs = np.concatenate(list(paper.spike_pairs(shown.recording, settings, window=np.inf)))
+    other = build(settings, data, learner.parameters)
+    presentation = other.present(batch, other.model.training(), record=True)
+    pairs = np.concatenate(list(paper.spike_pairs(presentation.recording, settings, window=np.inf)))
     finite = pairs[np.isfinite(pairs[:, 0])]
     assert len(finite) > 1000 and (finite[:, 0] < 0).any() and (finite[:, 0] > 0).any()
-    assert np.abs(shown.change.weights[-1]).max() > 0.1
-    assert np.sum(pairs[:, 1]) == pytest.approx(shown.change.weights[-1].sum(), abs=1e-9)
+    assert np.abs(presentation.change.weights[-1]).max() > 0.1
+    assert np.sum(pairs[:, 1]) == pytest.approx(presentation.change.weights[-1].sum(), abs=1e-9)
 
 
 def test_the_curve_shows_means():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
-from networks import cosine, make, network, parameters, slope
+from networks import IMAGES, cosine, finite_differences, images_and_labels, make, network, parameters
 
 from eqspike.data.batch import Batch
 from eqspike.errors import EqspikeError
@@ -16,29 +14,8 @@ from eqspike.model.rules import rules
 from eqspike.model.schedule import Phase, sources, split
 from eqspike.testing import check_rule
 
-IMAGES, REPEATS = 4, 64
+REPEATS = 64
 DEPTHS = [(5, 3), (5, 4, 3), (5, 4, 4, 3)]
-
-
-def images_and_labels(sizes, seed):
-    rng = np.random.default_rng(seed)
-    return rng.uniform(0.2, 1, (IMAGES, sizes[0])).astype(np.float32), rng.integers(0, sizes[-1], IMAGES)
-
-
-@functools.cache
-def finite_differences(sizes: tuple[int, ...], seed: int, step: float = 0.05) -> np.ndarray:
-    """Gradient of 1/2 ||output rate - target||^2, settled for 8 s, by central differences of the spiking network."""
-    settings = network(sizes[1:-1], "phases.free=8000.0", "phases.readout=4000.0")
-    learner = make("fast", settings, parameters(sizes, seed, -0.8, 1.0))
-    images, labels = images_and_labels(sizes, seed)
-    batch = Batch(images, labels, np.arange(IMAGES))
-    target = (np.arange(sizes[-1]) == labels[:, None]) * settings.plasticity.target_rate
-
-    def cost():
-        rates = learner.present(batch, learner.model.free()).readout / 8000
-        return 0.5 * np.sum((rates - target) ** 2) / IMAGES
-
-    return slope(cost, learner.parameters.vector, step)
 
 
 @pytest.mark.parametrize("sizes", DEPTHS, ids=str)
@@ -126,7 +103,7 @@ def test_random_sign_of_beta():
     assert learner.model.rule.divisor(learner.model.training(-1)) == -1.0
 
 
-@pytest.mark.parametrize("name", rules)
+@pytest.mark.parametrize("name", rules.names())
 def test_every_rule_passes_its_check(name):
     check_rule(name)
 

@@ -169,7 +169,7 @@ def test_a_failing_plugin_that_is_the_first_to_use_a_registry(text, expected, fi
     script = (
         first + "from eqspike.errors import EqspikeError; from eqspike.registry import load_plugin\n"
         "try: load_plugin('mine.py')\nexcept EqspikeError: pass\n"
-        "from eqspike.model.neurons import neurons; print(neurons['lif'].threshold == 'v > 1', 'mine' in neurons)"
+        "from eqspike.model.neurons import neurons; print(neurons['lif'].threshold == 'v > v_threshold', 'mine' in neurons)"
     )
     answer = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert answer.stdout == expected + "\n", answer.stderr

@@ -76,7 +76,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(run, tmp_path, monk
     records.save(run, tmp_path / "run.h5")
     before = (tmp_path / "run.h5").read_bytes()
 
-    def no_space(*_):
+    def no_space(*_, **options):
         raise OSError(28, "No space left on device")
 
     for step in ("fsync", "replace"):
@@ -105,12 +105,12 @@ def test_no_directory_can_be_made_below_a_file(run, tmp_path):
         (lambda file: file.attrs.__delitem__("format"), "is not a run file"),
         (lambda file: file.attrs.__setitem__("format_version", 99), "newer eqspike"),
         (lambda file: file.attrs.__setitem__("experiment", '{"speed": 3}'), "speed is an unknown setting"),
-        (lambda file: file.attrs.__setitem__("experiment", "{"), "not a readable run file"),
-        (lambda file: file.__delitem__("parameters/biases/1"), "not a readable run file"),
-        (lambda file: file.__delitem__("epochs"), "not a readable run file"),
+        (lambda file: file.attrs.__setitem__("experiment", "{"), "experiment is not JSON"),
+        (lambda file: file.__delitem__("parameters/biases/1"), "parameters/biases/1 is missing"),
+        (lambda file: file.__delitem__("epochs"), "epochs is missing"),
         (lambda file: file["parameters/weights/0"].__setitem__((0, 0), np.nan), "not numbers"),
-        (lambda file: file.move("parameters/weights/1", "parameters/weights/3"), "not a readable run file"),
-        (lambda file: file.__delitem__("parameters/weights/2"), "do not make the network"),
+        (lambda file: file.move("parameters/weights/1", "parameters/weights/3"), "parameters/weights/1 is missing"),
+        (lambda file: file.__delitem__("parameters/weights/2"), "parameters/weights/2 is missing"),
     ],
 )
 def test_broken_file(run, tmp_path, change, message):

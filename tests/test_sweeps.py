@@ -20,7 +20,7 @@ from eqspike.cli.reproduce import reproduce
 from eqspike.errors import EqspikeError
 from eqspike.runs.protocol import Point, Sweep, plan, read_sweep, rows
 from eqspike.runs.sweep import run_sweep
-from eqspike.view import plots
+from eqspike.view.sweeps import sweep, sweeps
 
 ROOT = Path(__file__).parents[1]
 SMALL = 'settings = ["training.epochs=2", "data.limit_train=60", "data.limit_test=40", "network.hidden=[12]"]'
@@ -227,7 +227,7 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     points = plan(protocol(tmp_path))
     run_sweep(points, tmp_path / "out", workers=1)
     axes = Figure().subplots()
-    plots.sweep(rows(points), "plasticity.beta", "test_error", axes)
+    sweep(rows(points), "plasticity.beta", "test_error", axes)
     line, _, bars = axes.containers[0]
     errors = np.array([point.run.epochs[-1].test_error for point in points]).reshape(2, 2)
     np.testing.assert_allclose(line.get_data(), [[0.5, 1.0], errors.mean(1)])
@@ -235,12 +235,12 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     np.testing.assert_allclose(spans, errors.std(1), atol=1e-12)
 
     axes = Figure().subplots()
-    plots.sweep(rows(points), "epoch", "train_error", axes)
+    sweep(rows(points), "epoch", "train_error", axes)
     assert [container.get_label() for container in axes.containers] == ["beta = 0.5", "beta = 1"]
 
     drawings = '[[drawings]]\nx = "epoch"\n[[drawings]]\nx = "plasticity.beta"\ntitle = "beta"\n'
     read = protocol(tmp_path, GRID + drawings)
-    figure = plots.sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
+    figure = sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
     assert [axes.get_title() for axes in figure.axes] == ["small", "beta"]
 
 

@@ -1,4 +1,4 @@
-"""The command line, one file a command. What a user can get wrong ends in one line on standard error and exit code 2."""
+"""The command line, one file a command. What a user gets wrong ends in one line on standard error and exit code 2."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from typing import NoReturn
 import click
 
 from ..errors import EqspikeError, Interrupted
+from ._libraries import as_shipped
 
 INTERRUPTED = 130
 RESUMABLE = 3  # interrupted, and where it stood is in the run file
-ORDER = ("train", "evaluate", "show", "plot", "report", "compare", "energy", "export", "models", "sweep", "reproduce")
+ORDER = (
+    *("train", "evaluate", "show", "plot", "report", "compare", "gradient", "energy", "export", "check", "models"),
+    *("sweep", "reproduce"),
+)
 
 
 class Commands(click.Group):
@@ -47,34 +51,40 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    run(cli, "eqspike")
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run a command, a script's for instance, and exit as the command line does; `name` stands before its errors."""
+    as_shipped()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the name of a file may hold bytes that are not text
     try:
-        code = cli(standalone_mode=False, prog_name="eqspike")
+        code = command(standalone_mode=False, prog_name=name)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(2)
     except click.ClickException as error:
-        _fail(error.format_message())
+        _fail(name, error.format_message())
     except EqspikeError as error:
-        _fail(str(error))
+        _fail(name, str(error))
     except Interrupted as reason:
-        print(f"eqspike: interrupted {reason}; go on with train --resume", file=sys.stderr)
+        print(f"{name}: interrupted {reason}; go on with train --resume", file=sys.stderr)
         sys.exit(RESUMABLE)
     except (KeyboardInterrupt, click.Abort):
-        print("eqspike: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away, `... | head`
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:  # no such path can be: its name is too long, its links go round
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        _fail(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except MemoryError as error:
-        _fail(f"out of memory: {error}; lower network.hidden, training.batch_size or the phases")
+        _fail(name, f"out of memory: {error}; lower network.hidden, training.batch_size or the phases")
 
 
-def _fail(message: str) -> NoReturn:
-    print("eqspike: " + " ".join(message.split()), file=sys.stderr)
+def _fail(name: str, message: str) -> NoReturn:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 
 from ..errors import EqspikeError
+from ..output import printable
 from ..registry import load_plugin
 
 if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wait for it
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wai
 
     from ..data.dataset import Dataset
     from ..experiments import Experiment
+    from ..learning.loop import Epoch
     from ..runs.records import Run
 
 WIDE = 250  # columns where there is no terminal: nothing is cut
@@ -77,7 +79,7 @@ def program() -> str:
 
 def clean(value: object) -> str:
     """Text of a file as it may reach the terminal: without control characters and without markup."""
-    return escape("".join(c if c.isprintable() else " " for c in str(value)))
+    return escape(printable(value))
 
 
 def progress_bar(screen: Console) -> Bar:
@@ -134,6 +136,10 @@ def data_of_run(
         raise
     if dataset.checksum != described["checksum"]:
         raise EqspikeError(f"{run}: was trained on other data: {dataset.name} has another checksum than the run's")
+    for split in ("train", "test"):
+        count = len(getattr(dataset, split))
+        if described.get(split, count) != count:
+            raise EqspikeError(f"{run}: has {described[split]:,} {split} samples, but its settings take {count:,}")
     return dataset
 
 
@@ -149,15 +155,9 @@ def make_directory(path: Path) -> Path:
 
 def save_figure(figure: Figure, path: Path, screen: Console) -> None:
     """Write a picture, whole or not at all."""
-    from ..files import write_whole
+    from ..view.drawing import save
 
-    kinds = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in kinds:
-        raise EqspikeError(
-            f"{path}: cannot draw a picture of this kind; its name ends in .png, .pdf or .svg, for instance"
-        )
-    write_whole(path, lambda part: figure.savefig(part, dpi=150, format=kind))
+    save(figure, path)
     screen.print(f"wrote {clean(path)}")
 
 
@@ -168,6 +168,16 @@ def save_page(text: str, path: Path, screen: Console) -> None:
     content = text.encode()
     write_bytes(path, content)
     screen.print(f"wrote {clean(path)} ({len(content) / 1e6:.1f} MB)")
+
+
+def cosines(epoch: Epoch) -> str:
+    """What `--watch-gradient` measured after an epoch, at the end of its line; "" if nothing."""
+    parts = [
+        f"{words} {' '.join(f'{cosine:.2f}' for cosine in epoch.measured[name])}"
+        for words, name in (("cosine", "gradient_cosine"), ("batch", "gradient_batch_cosine"))
+        if name in epoch.measured
+    ]
+    return "".join(f"   {part}" for part in parts)
 
 
 def per_inference(counts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
@@ -181,8 +191,9 @@ def print_counts(counts: Mapping[str, NDArray[Any]], run: Run, screen: Console) 
     parts = []
     for name, n in sorted(totals.items(), key=lambda item: item[0] != "spikes"):  # spikes first
         parts.append(f"{n:,.{0 if abs(n) >= 100 else 2}f} {clean(name.replace('_', ' '))}")
-        if name == "spikes":
+        if name == "spikes" and counts[name].shape[1:] == (len(run.layers),):
             parts[0] += (
                 f" ({', '.join(f'{layer} {n:,.0f}' for layer, n in zip(run.layers, counts[name].sum(0), strict=True))})"
             )
-    screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)
+    if parts:
+        screen.print(f"per inference: {', '.join(parts)}", soft_wrap=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def trained(path: Path, own_data: str | None, data_dir: Path | None, screen: Console) -> tuple[Run, Dataset, Learner]:
     """A run, what it was trained on, and its learner. Raises EqspikeError if no epoch is finished."""
+    import numpy as np
+
     from ..learners import build
     from ..runs import records
 
@@ -25,4 +27,6 @@ def trained(path: Path, own_data: str | None, data_dir: Path | None, screen: Con
     if not run.epochs:
         raise EqspikeError(f"{path}: has no finished epoch to show")
     dataset = data_of_run(run.experiment, run.dataset, own_data, data_dir, path, screen)
+    if run.evaluation is not None and not np.array_equal(run.evaluation.labels, dataset.test.labels):
+        raise EqspikeError(f"{path}: its decisions are on other labels than those of {dataset.name}")
     return run, dataset, build(run.experiment, dataset, run.parameters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ._terminal import (
     clean,
     command,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..learning.work import Work
     from ..runs.records import Run
-    from ..view.plots import Tradeoff
+    from ..view.sweeps import Tradeoff
 
 COUNTED = 100  # test samples on which the effective products of a network of rates are counted
 FREE = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the free phase
@@ -94,7 +94,7 @@ def energy(
             "neurobench": metrics,
             "estimated_joules": [asdict(estimate) for estimate in estimates],
         }
-        print(json.dumps(answer, allow_nan=False))
+        print(to_json(answer))
 
 
 def _effective_macs(run: Run, data: Dataset) -> float | None:
@@ -159,13 +159,12 @@ def _joules(value: float | None) -> str:
 
 
 def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], picture: Path, screen: Console) -> None:
-    from matplotlib.figure import Figure
-
     from ..experiments import validated
     from ..learners import build
     from ..learning.loop import evaluate
     from ..learning.work import Work
-    from ..view import plots
+    from ..view.drawing import new_figure
+    from ..view.sweeps import Tradeoff, cost_label, tradeoff
 
     if "spikes" not in run.epochs[-1].test_counts:
         raise EqspikeError("--plot shows spikes against accuracy; this run has none")
@@ -185,12 +184,10 @@ def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], pi
                 settings = validated(table)
                 result = evaluate(build(settings, data, run.parameters), data.test)
                 joules = device.joules(Work.counted(result.counts)) or 0.0
-                lines.setdefault(kind, []).append(plots.Tradeoff(label, joules, 1 - result.error))
+                lines.setdefault(kind, []).append(Tradeoff(label, joules, 1 - result.error))
                 bar.advance(task)
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    plots.tradeoff(
-        lines, f"energy of an inference, {estimate.device} by {estimate.table} (J, estimated)", figure.subplots()
-    )
+    figure = new_figure(7, 4.5)
+    tradeoff(lines, cost_label(estimate.device, estimate.table), figure.subplots())
     save_figure(figure, picture, screen)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from ..output import to_json
 from ._terminal import (
     command,
     data_dir_option,
@@ -68,4 +68,4 @@ def evaluate(
     )
     if as_json:
         answer = {"test_error": result.error, "test_accuracy": 1 - result.error, "recorded_test_error": recorded}
-        print(json.dumps(answer | per_inference(result.counts)))
+        print(to_json(answer | per_inference(result.counts)))

@@ -33,7 +33,7 @@ def plot(run: Path, out: Path | None, sample: int, own_data: str | None, data_di
 
     from ..learning.loop import make_batch
     from ..runs import records
-    from ..view import plots
+    from ..view.figures import figures
 
     screen = screen_for(False, quiet)
     record, dataset, learner = trained(run, own_data, data_dir, screen)
@@ -42,6 +42,5 @@ def plot(run: Path, out: Path | None, sample: int, own_data: str | None, data_di
     batch = make_batch(dataset.test, np.array([sample]), 0, "test")
     directory = out or records.run_path(run).parent
     make_directory(directory)
-    shown = plots.Shown(record, learner.record(batch), int(batch.labels[0]))
-    for name, draw in plots.figures(shown).items():
-        save_figure(draw(shown), directory / f"{name}.png", screen)
+    for name, draw in figures(record, learner.record(batch), int(batch.labels[0])).items():
+        save_figure(draw(), directory / f"{name}.png", screen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 from rich.console import Console
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ._sweeping import QUICK, quick_option, run_protocol, scheduler_option, summary, workers_option
 from ._terminal import (
     command,
@@ -45,8 +45,9 @@ def reproduce(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Redraw FIGURE of the student report that this project began with (4 to 12, or all), or of EqSpike (rasters, stdp)."""
-    from ..view import paper, plots
+    """Redraw FIGURE of the student report that began this project (4 to 12, or all), or of EqSpike (rasters, stdp)."""
+    from ..view import paper
+    from ..view.sweeps import sweeps
 
     screen = screen_for(as_json, quiet)
     if figure in paper.FIGURES:
@@ -55,23 +56,22 @@ def reproduce(
     drawn = _drawings()
     numbers = [number for number in sorted(drawn) if figure in ("all", str(number))]
     if not numbers:
-        raise EqspikeError(
-            f"figure {figure}: there are {', '.join(map(str, sorted(drawn)))}, all, {', '.join(paper.FIGURES)}"
-        )
+        known = ", ".join([*map(str, sorted(drawn)), "all", *paper.FIGURES])
+        raise EqspikeError(f"figure {figure}: there are {known}")
     answer: dict[int, list[dict[str, Any]]] = {}
     swept: dict[Path, list[Row]] = {}  # several figures may show the same runs
     suffix = QUICK if quick else ""
     for number in numbers:
-        picture, shown, answer[number] = out / f"figure{number:02d}{suffix}.png", [], []
+        picture, drawings, answer[number] = out / f"figure{number:02d}{suffix}.png", [], []
         for read, drawing in drawn[number]:
             directory = out / (read.name + suffix)
             if directory not in swept:
                 swept[directory] = run_protocol(read, directory, quick, data_dir, workers, scheduler, screen)
-            shown.append((read, drawing, swept[directory]))
+            drawings.append((read, drawing, swept[directory]))
             answer[number].append(summary(read, swept[directory], directory, picture))
-        save_figure(plots.sweeps(shown), picture, screen)
+        save_figure(sweeps(drawings), picture, screen)
     if as_json:
-        print(json.dumps(answer))
+        print(to_json(answer))
 
 
 def _drawings() -> dict[int, list[tuple[Sweep, Drawing]]]:
@@ -97,4 +97,4 @@ def _paper(name: str, out: Path, as_json: bool, screen: Console) -> None:
     picture = make_directory(out) / f"{name}.png"
     save_figure(paper.FIGURES[name](*network), picture, screen)
     if as_json:
-        print(json.dumps({"figure": str(picture)}))
+        print(to_json({"figure": str(picture)}))

@@ -8,6 +8,12 @@ from rich.table import Table
 
 from ._terminal import clean, command, print_counts, run_argument, screen_for
 
+MEASURED = {
+    "gradient_cosine": "cosine with the gradient",
+    "gradient_expected_cosine": "expected",
+    "gradient_batch_cosine": "batch",
+}
+
 
 @command
 @run_argument
@@ -18,12 +24,17 @@ def show(run: Path) -> None:
     record, screen = records.load(run), screen_for(False, False)
     sizes = "-".join(map(str, record.parameters.sizes))
     screen.print(f"[bold]{record.experiment.name}[/]  {sizes}, {clean(f'{record.status}, created {record.created}')}")
-    for title, part in (("dataset", record.dataset), ("versions", record.versions), *record.experiment.table().items()):
+    versions = [*(("earlier", each) for each in record.earlier_versions), ("versions", record.versions)]
+    for title, part in (("dataset", record.dataset), *versions, *record.experiment.table().items()):
         if isinstance(part, dict):
-            screen.print(
-                f"{title:<11}{', '.join(f'{key}={clean(value)}' for key, value in part.items())}", soft_wrap=True
-            )
+            values = ", ".join(f"{clean(key)}={clean(value)}" for key, value in part.items())
+            screen.print(f"{title:<11}{values}", soft_wrap=True)
     table = Table("epoch", "train error", "test error", "samples/s", *record.layers, "||dW||/||W||")
+    measured = {
+        name: title for name, title in MEASURED.items() if any(name in epoch.measured for epoch in record.epochs)
+    }
+    for title in measured.values():
+        table.add_column(title)
     for epoch in record.epochs:
         table.add_row(
             str(epoch.number),
@@ -32,6 +43,7 @@ def show(run: Path) -> None:
             f"{epoch.samples_per_second:,.0f}",
             *(f"{rate:.3f}" for rate in epoch.rates),
             " ".join(f"{change:.3f}" for change in epoch.weight_change),
+            *(" ".join(f"{value:.3f}" for value in epoch.measured.get(name, ())) for name in measured),
         )
     screen.print(table)
     screen.print("columns named after layers: mean rate in the free phase (spikes per dt_ref), or activity")

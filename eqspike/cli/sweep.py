@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from ..output import to_json
 from ._sweeping import QUICK, quick_option, run_protocol, scheduler_option, summary, workers_option
 from ._terminal import command, data_dir_option, json_option, quiet_option, save_figure, screen_for
 
@@ -36,7 +36,7 @@ def sweep(
     """
     from ..resources import resolve
     from ..runs.protocol import read_sweep
-    from ..view import plots
+    from ..view.sweeps import sweeps
 
     screen = screen_for(as_json, quiet)
     read = read_sweep(resolve("protocols", str(protocol)))
@@ -45,6 +45,6 @@ def sweep(
     picture = None
     if read.drawings:
         picture = directory / f"{read.name}.png"
-        save_figure(plots.sweeps([(read, drawing, rows) for drawing in read.drawings]), picture, screen)
+        save_figure(sweeps([(read, drawing, rows) for drawing in read.drawings]), picture, screen)
     if as_json:
-        print(json.dumps(summary(read, rows, directory, picture)))
+        print(to_json(summary(read, rows, directory, picture)))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +10,13 @@ import click
 from rich.console import Console
 
 from ..errors import EqspikeError
+from ..output import to_json
 from ..resources import resolve
+from ._signals import asked_to_end
 from ._terminal import (
     clean,
     command,
+    cosines,
     data_dir_option,
     data_option,
     engine_option,
@@ -34,6 +34,7 @@ from ._terminal import (
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..experiments import Experiment
+    from ..gradients.watch import Watch
     from ..learning.loop import Epoch, Evaluation, Progress
     from ..runs.records import Run
 
@@ -64,6 +65,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="Write the run file so often: 10min (and each epoch), 5epochs.",
 )
+@click.option(
+    "--watch-gradient", "watch", is_flag=True, help="Compare the estimate with the gradient after every epoch."
+)
+@click.option(
+    "--resume-if-there", is_flag=True, help="Go on with the run in --out if there is one, begin it otherwise."
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="Keep the last N checkpoints beside the run file."
+)
+@click.option("--no-lock", is_flag=True, help="Where there are no locks: see yourself that nothing else trains there.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write for TensorBoard, live.")
 @json_option
 @quiet_option
@@ -72,6 +83,7 @@ def train(
     resume: Path | None,
     out: Path | None,
     start: Path | None,
+    resume_if_there: bool,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -84,25 +96,42 @@ def train(
     from ..runs.run import Every
 
     every = Every.parse(given["checkpoint_every"])
+    if resume is not None and resume_if_there:
+        raise EqspikeError("--resume goes on with a run that is there: leave out --resume-if-there, or give --out")
     settings = _settings(model, resume, out, start, given)
     screen = screen_for(as_json, quiet)
+    directory = _run_directory(out, settings, same=resume_if_there)
+    path = directory / records.FILE_NAME if resume is None else records.run_path(resume)
     dataset = load_data(settings, given["data_dir"], screen)
+    watch = _watch(settings, dataset) if given["watch"] else None
     with ExitStack() as closing:
         options: dict[str, Any] = {
             "start": start,
-            "resume": resume is not None,
+            "resume": resume is not None or (resume_if_there and path.exists()),
             "every": every,
-            "stop": closing.enter_context(_signals()),
+            "measure": watch,
+            "keep": given["keep"] or 0,
+            "lock": not given["no_lock"],
+            "tell": lambda line: screen.print(f"[yellow]warning:[/] {clean(line)}", soft_wrap=True),
+            "stop": closing.enter_context(asked_to_end()),
         }
         if given["tensorboard"] is not None:
             from ..view.tensorboard import TensorBoard
 
-            options["observe"] = closing.enter_context(TensorBoard(given["tensorboard"]))
-        path = records.run_path(resume) if resume is not None else _run_directory(out, settings) / records.FILE_NAME
+            board = TensorBoard(
+                given["tensorboard"], lambda message: screen.print(f"[yellow]warning:[/] {clean(message)}")
+            )
+            options["observe"] = closing.enter_context(board)
         run = _train(settings, dataset, path, screen, **options)
+    path = run.path or path  # its directory may have been moved
     _print_result(run, path, screen)
+    if watch is not None and watch.seconds:
+        share = watch.share(run.epochs)
+        screen.print(
+            f"watching the gradient took {sum(watch.seconds):.1f} s, {share:.0%} of the time of these epochs' training"
+        )
     if as_json:
-        print(json.dumps(_result(run, path)))
+        print(to_json(_result(run, path)))
 
 
 def _settings(
@@ -138,25 +167,15 @@ def _settings(
     return changed(run.experiment, changes)
 
 
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT, SIGTERM or SIGHUP has come. A second one, of whatever kind, ends at once."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    came: list[int] = []
+def _watch(settings: Experiment, dataset: Dataset) -> Watch:
+    """What compares the estimate with the gradient. Raises EqspikeError for a learner that has none to compare."""
+    from ..experiments import learners
+    from ..gradients.settled import has_settled_network
+    from ..gradients.watch import Watch
 
-    def note(number: int, _: Any) -> None:
-        came.append(number)
-        for each in numbers:
-            signal.signal(each, signal.default_int_handler)
-
-    for number in numbers:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    if not has_settled_network(learners[settings.learner]):
+        raise EqspikeError(f"--watch-gradient: learner = {settings.learner!r} has no settled gradient to compare with")
+    return Watch(dataset, settings.training.batch_size)
 
 
 def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, **options: Any) -> Run:
@@ -170,6 +189,8 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
         f"[bold]{settings.name}[/]  {'-'.join(map(str, sizes))} on {clean(dataset.name)}"
         f" ({len(dataset.train):,} / {len(dataset.test):,}), {learners[settings.learner].describe(settings)}, seed {settings.seed}"
     )
+    for line in learners[settings.learner].warnings(settings):
+        screen.print(f"[yellow]warning:[/] {clean(line)}", soft_wrap=True)
     if wait := learners[settings.learner].first_use(settings):
         screen.print(wait)
     with progress_bar(screen) as bar:
@@ -192,19 +213,20 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
             bar.console.print(
                 f"epoch {epoch.number:3d}   train error {epoch.train_error:7.2%}   test error {epoch.test_error:7.2%}"
-                f"   {epoch.samples_per_second:8,.0f} samples/s"
+                f"   {epoch.samples_per_second:8,.0f} samples/s{cosines(epoch)}"
             )
 
         hooks = Hooks(on_progress, on_epoch, lambda sickness: bar.console.print(f"[yellow]warning:[/] {sickness}"))
         return train_run(settings, dataset, path, hooks, **options)
 
 
-def _run_directory(out: Path | None, settings: Experiment) -> Path:
+def _run_directory(out: Path | None, settings: Experiment, same: bool) -> Path:
+    """Where a run goes: with `same`, the same directory for the same settings; else one that is not there yet."""
     if out is not None:
         return out
     base = Path("runs") / f"{settings.name}-seed{settings.seed}"
     directory, number = base, 1
-    while directory.exists():
+    while directory.exists() and not same:
         number += 1
         directory = base.with_name(f"{base.name}-{number}")
     return directory

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner
+from ..model.couplings import Coupling
 from ..model.network import initial_parameters
 from ..model.parameters import Parameters
 
@@ -13,20 +18,28 @@ from ..model.parameters import Parameters
 def build(experiment: Experiment, dataset: Dataset, parameters: Parameters | None = None) -> Learner:
     """The learner of an experiment, with these parameters or with the experiment's initial ones.
 
-    Raises EqspikeError for a network that does not fit the data, or the memory.
+    Raises EqspikeError for a network that does not fit the data, or the memory, and for parameters that are too large
+    for the precision that the experiment asks for.
     """
     if parameters is None:
         layers = experiment.network.couplings(dataset.image_shape, dataset.classes)
-        sizes = (layers[0].pre, *(layer.post for layer in layers))
-        try:
-            experiment.check_size(sizes, 0)  # before synapses are counted, which takes memory too
-            experiment.check_size(sizes, sum(layer.count for layer in layers))
-        except ValueError as error:
-            raise EqspikeError(str(error)) from None
+        check_layers(experiment, layers)
         scales = experiment.per_layer(experiment.network.weight_scale)
-        parameters = initial_parameters(layers, scales, experiment.seed)
-    learner: Learner = learners[experiment.learner].build(experiment, parameters, len(dataset.train))
+        parameters = initial_parameters(layers, scales, experiment.seed, experiment.network.output_bias)
+    with np.errstate(over="ignore"):
+        learner: Learner = learners[experiment.learner].build(experiment, parameters, len(dataset.train))
+    learner.parameters.check_finite("these parameters")
     return learner
 
 
-__all__ = ["Learner", "build", "learners"]
+def check_layers(experiment: Experiment, layers: Sequence[Coupling]) -> None:
+    """Raise EqspikeError for couplings that would not fit a machine's memory, before any of it is asked for."""
+    try:
+        sizes = (layers[0].pre, *(layer.post for layer in layers))
+        experiment.check_size(sizes, 0)  # before synapses are counted, which takes memory too
+        experiment.check_size(sizes, sum(layer.count for layer in layers))
+    except ValueError as error:
+        raise EqspikeError(str(error)) from None
+
+
+__all__ = ["Learner", "build", "check_layers", "learners"]

@@ -43,6 +43,7 @@ class Backprop(Learner):
     """A feed-forward network of ReLU units, any number of hidden layers."""
 
     Settings = BackpropExperiment
+    counted = ("multiply_accumulates", "network_energy")
     phases = ("forward", "backward")
 
     def __init__(self, parameters: Parameters, *, cost: Cost = "squared-error") -> None:

@@ -20,12 +20,13 @@ from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..model.couplings import Coupling
-from ..model.hardware import HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
 from ..model.schedule import Phase, Phases, phase_names, sources
 from ..rates.network import Activation, Order, RateNetwork, States
+from ..reading import refill
 from ..settings import Part
 from ..threads import blas_on_one_thread, crew
 from .spiking import random_sign
@@ -48,8 +49,8 @@ class HopfieldExperiment(Experiment):
     leaves: ClassVar[Any] = {
         **Experiment.leaves,
         "plasticity": (rules, "estimator", None),
-        "hardware": (hardware, "name", None),
     }
+    composed: ClassVar[Any] = {"hardware": hardware}
 
     phases: Phases = Phases()
     plasticity: Plasticity = Plasticity()
@@ -80,6 +81,7 @@ class Hopfield(Learner):
     """
 
     Settings = HopfieldExperiment
+    counted = ("multiply_accumulates", "network_energy")
 
     def __init__(
         self,
@@ -128,7 +130,7 @@ class Hopfield(Learner):
             threads=experiment.engine.threads,
             **experiment.hopfield.model_dump(),
         )
-        learner.hardware = hardware[experiment.hardware.name](experiment.hardware, learner.parameters, experiment.seed)
+        learner.hardware = Hardware(experiment.hardware, learner.parameters, experiment.seed)
         return learner
 
     @property
@@ -208,9 +210,7 @@ class Hopfield(Learner):
         """Go on with these persistent states. Raises EqspikeError if they are not this network's."""
         super().restore(state)
         if self.persistent_states is not None:
-            if "persistent" not in state or state["persistent"].shape != self.persistent_states.shape:
-                raise EqspikeError("its persistent states are missing, or they are those of another network")
-            self.persistent_states[:] = state["persistent"]
+            refill(self.persistent_states, state, "persistent")
 
     def effective_macs(self, batch: Batch) -> float:
         """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""

@@ -17,7 +17,7 @@ from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.couplings import Coupling
 from ..model.encodings import EncodingSettings, encodings
-from ..model.hardware import HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.neurons import NeuronSettings, neurons
 from ..model.nudges import nudges
 from ..model.parameters import Parameters
@@ -25,6 +25,7 @@ from ..model.recording import Recording
 from ..model.rules import Plasticity, SpikingPlasticity, rules
 from ..model.schedule import Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
+from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
 from ..reading import about
 
@@ -37,8 +38,8 @@ class SpikingExperiment(Experiment):
         "encoding": (encodings, "name", None),
         "neuron": (neurons, "model", None),
         "plasticity": (rules, "estimator", SpikingPlasticity),
-        "hardware": (hardware, "name", None),
     }
+    composed: ClassVar[Any] = {"hardware": hardware}
 
     encoding: EncodingSettings = EncodingSettings()
     neuron: NeuronSettings = NeuronSettings()
@@ -95,12 +96,14 @@ class Spiking(Learner):
     """A spiking network in an engine."""
 
     Settings = SpikingExperiment
+    counted = ("spikes", "synaptic_events", "zero_weight_events", "neuron_updates", "weight_updates")
 
     def __init__(self, experiment: SpikingExperiment, parameters: Parameters) -> None:
         precision = "float64" if experiment.engine.name == "brian2" else experiment.engine.precision
         super().__init__(parameters.astype(precision))
-        self.experiment, self.model = experiment, model_of(experiment, parameters.couplings)
-        self.hardware = hardware[experiment.hardware.name](experiment.hardware, self.parameters, experiment.seed)
+        self.experiment = experiment
+        self.hardware = Hardware(experiment.hardware, self.parameters, experiment.seed)
+        self.model = self.hardware.model(model_of(experiment, parameters.couplings))
         self.engine = engines[experiment.engine.name](self.model, experiment.engine)
         self.phases = phase_names(self.model.training())
         self._known_rows: dict[
@@ -117,7 +120,7 @@ class Spiking(Learner):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.model = model_of(self.experiment, self.parameters.couplings)
+        self.model = self.hardware.model(model_of(self.experiment, self.parameters.couplings))
         self.engine = engines[self.experiment.engine.name](self.model, self.experiment.engine)
 
     def predict(self, batch: Batch) -> Outcome:
@@ -213,6 +216,10 @@ class Spiking(Learner):
     def describe(cls, experiment: Any) -> str:
         return f"{experiment.plasticity.estimator} estimator, {experiment.engine.name} engine"
 
+    @classmethod
+    def warnings(cls, experiment: Any) -> list[str]:
+        return warnings_for(model_of(experiment, ()))
+
 
 def random_sign(seed: int, batch: Batch) -> int:
     """A sign for each batch, keyed by (seed, epoch, first sample)."""
@@ -248,8 +255,7 @@ def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
     """Of the synapses that a spike acts through, those whose weight is zero; per layer, the input first [N_l]."""
     zeros = [np.zeros(n, np.int64) for n in parameters.sizes]
     for n, (coupling, weights) in enumerate(zip(parameters.couplings, parameters.weights, strict=True)):
-        below, above = coupling.zeros(weights)
-        zeros[n] += below
+        zeros[n] += coupling.zeros(weights)[0]
         if n > 0:
-            zeros[n + 1] += above
+            zeros[n + 1] += coupling.zeros(parameters.down[n])[1]
     return zeros

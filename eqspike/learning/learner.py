@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment
-from ..model.hardware import Hardware, HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from .work import Work
@@ -40,16 +40,23 @@ class Outcome:
         """Class of each sample [B]."""
         return np.asarray(self.scores.argmax(axis=1))
 
+    def check(self) -> None:
+        """Raise EqspikeError for activity outside of [0, 1], which no run file holds."""
+        for n, layer in enumerate(self.activity):
+            if not (layer.min() >= -1e-6 and layer.max() <= 1 + 1e-6):
+                raise EqspikeError(f"the learner's activity of layer {n} lies outside of 0 to 1")
+
 
 class Learner(ABC):
     """Anything that predicts and that estimates the gradient of its cost. Abstract: `predict` and `gradient`."""
 
     Settings: ClassVar[type[Experiment]] = Experiment
+    counted: ClassVar[tuple[str, ...] | None] = None  # names of its counts; None: it does not say
     phases: tuple[str, ...] = ("all",)  # names along the first axis of every count, for instance ("free", "nudged+")
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
-        self.hardware: Hardware = hardware["ideal"](HardwareSettings(), parameters, 0)
+        self.hardware = Hardware(HardwareSettings(), parameters, 0)
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
@@ -110,6 +117,11 @@ class Learner(ABC):
     def describe(cls, experiment: Any) -> str:
         """How it learns, in a few words."""
         return str(experiment.learner)
+
+    @classmethod
+    def warnings(cls, experiment: Any) -> list[str]:
+        """Settings that make an experiment learn badly, one line each; training goes on."""
+        return []
 
     def check(self, batch: Batch) -> None:
         """Raise EqspikeError for samples that do not fit the network."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,9 @@ class Epoch:
     rates: list[float]  # mean activity of each layer in the free phases of training, the input first
     train_counts: dict[str, NDArray[Any]]
     test_counts: dict[str, NDArray[Any]]
+    measured: dict[str, NDArray[Any]] = field(
+        default_factory=dict
+    )  # what the caller measured after it, see `train_run`
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def train(
             )
             average.follow(learner.parameters)
             _watch(at, outcome, first, hooks)
+            outcome.check()
             _count(at, outcome, batch, first)
             took = time.perf_counter() - began
             at.seconds += took
@@ -197,6 +201,7 @@ def evaluate(
     for first in range(0, len(images), TEST_BATCH):
         batch = make_batch(images, np.arange(first, min(first + TEST_BATCH, len(images))), 0, "test")
         outcome = learner.predict(batch)
+        outcome.check()
         predicted.append(outcome.predicted)
         _add(counts, outcome.counts)
         progress(first + len(batch), len(images))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import EqspikeError
 from ..experiments import Experiment
 from ..model.parameters import Parameters
+from ..reading import about, refill
 from .health import Monitor
 from .learner import Learner
 from .optimisers import Optimiser, optimisers
@@ -46,7 +47,7 @@ class Average:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with this mean."""
         if self.kept:
-            self.mean.vector[:] = state["mean"]
+            refill(self.mean.vector, state, "mean")
 
 
 @dataclass
@@ -102,12 +103,13 @@ class Position:
             return optimiser, average
         for source, each in self.sources.items():
             own = {n.partition("/")[2]: value for n, value in kept.items() if n.partition("/")[0] == source}
-            try:
-                each.restore(own)
-            except EqspikeError:
-                raise
-            except (LookupError, ValueError, TypeError) as error:
-                raise EqspikeError(f"what it keeps of the {source} is missing or that of another network") from error
+            with about(f"what it keeps of the {source}"):
+                try:
+                    each.restore(own)
+                except EqspikeError:
+                    raise
+                except (LookupError, ValueError, TypeError) as error:  # of a leaf that looks at nothing
+                    raise EqspikeError("it is missing or that of another network") from error
         return optimiser, average
 
     def next_epoch(self) -> None:

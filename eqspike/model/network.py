@@ -27,6 +27,7 @@ class NetworkSettings(Part):
         tuple[dict[str, Any], ...], Field(strict=False, max_length=MOST_LAYERS), FailFast()
     ] = ()  # kind and its settings
     weight_scale: PerLayer = (0.4,)  # times Glorot and Bengio's range, see `initial_parameters`
+    output_bias: Annotated[float, Field(ge=0, le=1)] = 0.0  # that outputs start from; see `initial_parameters`
 
     @model_validator(mode="before")
     @classmethod
@@ -58,16 +59,23 @@ class NetworkSettings(Part):
         return (*built, Dense(below, (classes,)))
 
 
-def initial_parameters(layers: Sequence[Coupling], scales: Sequence[float], seed: int) -> Parameters:
-    """Weights uniform in +-scale sqrt(6/(fan-in + fan-out)) (Glorot and Bengio 2010, eq. 16), biases 0. float64.
+def initial_parameters(
+    layers: Sequence[Coupling], scales: Sequence[float], seed: int, output_bias: float = 0.0
+) -> Parameters:
+    """Weights uniform in +-scale sqrt(6/(fan-in + fan-out)) (Glorot and Bengio 2010, eq. 16), hidden biases 0. float64.
 
     Couplings are symmetric: between two hidden layers a matrix whose largest singular value exceeds 1 is a loop that keeps
     itself active whatever the input, and the network answers one class for ever. At scale 1 that value is about 2 whatever
     the sizes, so scales stay below 0.5.
+
+    With an `output_bias` of 0 half of the outputs start silent, at the kink of their curve, where a nudge of any useful size
+    is no small one: the estimate points away from the gradient. The mean of the targets, `target_rate` / classes, is a bias at
+    which all of them are active.
     """
     parameters = Parameters(layers)
     draws = generator(seed, WEIGHTS)
     for weights, coupling, scale in zip(parameters.weights, layers, scales, strict=True):
         limit = scale * np.sqrt(6 / coupling.glorot)
         weights[:] = draws.uniform(-limit, limit, weights.shape)
+    parameters.biases[-1][:] = output_bias
     return parameters

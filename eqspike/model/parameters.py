@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ..errors import EqspikeError
 from .couplings import Coupling
 from .couplings.dense import Dense
 
@@ -28,6 +29,7 @@ class Parameters:
         sizes = [(int(layer),) for layer in layers if not isinstance(layer, Coupling)]
         self.couplings: tuple[Coupling, ...] = couplings or tuple(Dense(pre, post) for pre, post in pairwise(sizes))
         self.vector: NDArray[Any] = np.zeros(self._lengths.sum(), dtype)
+        self._down: list[NDArray[Any]] | None = None
         self._view()
 
     def _view(self) -> None:
@@ -50,6 +52,25 @@ class Parameters:
         """Names of the layers, the input first."""
         return ("input", *(f"hidden {n}" for n in range(1, len(self.couplings))), "output")
 
+    @property
+    def synapses(self) -> NDArray[Any]:
+        """The part of `vector` that is weights."""
+        return self.vector[: int(self._lengths[: len(self.couplings)].sum())]
+
+    def shaped(self, synapses: NDArray[Any]) -> list[NDArray[Any]]:
+        """A vector of weights as one array for each coupling; views."""
+        parts = np.split(synapses, np.cumsum(self._lengths[: len(self.couplings)])[:-1])
+        return [part.reshape(coupling.shape) for part, coupling in zip(parts, self.couplings, strict=True)]
+
+    @property
+    def down(self) -> list[NDArray[Any]]:
+        """The weights through which spikes of a layer reach the one below: `weights`, unless hardware has others."""
+        return self.weights if self._down is None else self._down
+
+    @down.setter
+    def down(self, weights: list[NDArray[Any]]) -> None:
+        self._down = weights
+
     def copy(self) -> Parameters:
         """The same numbers in memory of their own."""
         return self.astype(self.vector.dtype)
@@ -58,10 +79,19 @@ class Parameters:
         """The same numbers in another precision, in memory of their own."""
         other = Parameters(self.couplings, dtype)
         other.vector[:] = self.vector
+        if self._down is not None:
+            other.down = [weights.astype(dtype) for weights in self._down]
         return other
 
+    def check_finite(self, where: object) -> None:
+        """Raise EqspikeError, which names where they come from, if not all of them are numbers in this precision."""
+        if not np.isfinite(self.vector).all():
+            raise EqspikeError(
+                f"{where}: weights or biases hold values that are not numbers, or too large for {self.vector.dtype}"
+            )
+
     def __getstate__(self) -> dict[str, Any]:  # copies and pickles are one whole: views of their own vector
-        return {"couplings": self.couplings, "vector": self.vector.copy()}
+        return {"couplings": self.couplings, "vector": self.vector.copy(), "_down": self._down}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EqspikeError
 from . import text
 from .couplings import Coupling
-from .encodings import Encoding
+from .encodings import Direct, Drawn, Encoding, Timed
 from .neurons import Neuron, NeuronSettings
 from .nudges import Nudge
 from .rules import Plasticity, Rule, trace_times
@@ -31,6 +34,10 @@ class Model:
     encoding: Encoding
     phases: SpikingPhases
     seed: int
+    varied: Mapping[str, tuple[NDArray[np.float64], ...]] = field(
+        default_factory=dict, compare=False
+    )  # see `layer_values`
+    loss: float = 0.0  # probability that a spike is lost on its way
 
     def __post_init__(self) -> None:
         self.neuron.check(self.neuron_settings)
@@ -47,6 +54,17 @@ class Model:
     def values(self) -> dict[str, float]:
         """Numbers of the names in the neuron's text; times in ms."""
         return {**self.neuron.values(self.neuron_settings), "dt": self.dt}
+
+    def layer_values(self, layer: int) -> dict[str, float | NDArray[np.float64]]:
+        """`values` as the neurons of a layer have them, the first hidden one is 0: an array [N] where they differ."""
+        return self.values | {name: layers[layer] for name, layers in self.varied.items()}
+
+    def encode(self, images: NDArray[np.float32], steps: int) -> Drawn | Timed | Direct:
+        """The input for images [B, N] over so many steps, of which some spikes are lost."""
+        encoded = self.encoding.encode(images, steps)
+        if self.loss and isinstance(encoded, Timed):
+            raise EqspikeError(f"hardware.spikes: spikes of encoding {self.encoding.settings.name!r} cannot be lost")
+        return Drawn(encoded.probability * (1 - self.loss)) if self.loss and isinstance(encoded, Drawn) else encoded
 
     @cached_property
     def traces(self) -> dict[str, float]:

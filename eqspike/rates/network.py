@@ -45,7 +45,7 @@ class Clamped:
 
     drive: NDArray[Any]  # x W_0 [B, N_1]
     up: tuple[NDArray[Any], ...]  # weights into each layer from below, in the shape of their coupling
-    down: tuple[NDArray[Any], ...]  # their transposes, copied: BLAS multiplies thin ones twice as fast that way
+    down: tuple[NDArray[Any], ...]  # back again; of dense layers transposed and copied: BLAS is twice as fast that way
     biases: tuple[NDArray[Any], ...]  # [N_l], one for each neuron
 
 
@@ -87,7 +87,8 @@ class RateNetwork:
         couplings, up = self.parameters.couplings, self.parameters.weights
         biases = tuple(bias[c.bias_of] for bias, c in zip(self.parameters.biases, couplings, strict=True))
         down: list[NDArray[Any]] = [np.zeros((0, 0), self.parameters.vector.dtype)]  # nothing goes down to the input
-        down += [np.ascontiguousarray(w.T) if c.all_to_all else w for c, w in zip(couplings[1:], up[1:], strict=True)]
+        back = zip(couplings[1:], self.parameters.down[1:], strict=True)
+        down += [np.ascontiguousarray(w.T) if c.all_to_all else w for c, w in back]
         return Clamped(drive, tuple(up), tuple(down), biases)
 
     def drive(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -113,7 +114,7 @@ class RateNetwork:
         """-dF/ds [B, N_l] as above, before the clip: at a fixed point it is 0 or points out of the range."""
         clamped = self.clamp(images)
         forces = [total - s for total, s in zip(self._from_below(clamped, states), states, strict=True)]
-        for n, (above, weights) in enumerate(zip(states[1:], clamped.up[1:], strict=True)):
+        for n, (above, weights) in enumerate(zip(states[1:], self.parameters.down[1:], strict=True)):
             forces[n] += self.parameters.couplings[n + 1].backward(above, weights)
         if targets is not None:
             forces[-1] += beta * (targets - states[-1])
@@ -171,7 +172,18 @@ class RateNetwork:
         step, highest = dtype.type(self.step), dtype.type(self.highest)
         if not self.dense:
             return lambda times, groups: iterate_couplings(
-                times, groups, moving, below, above, couplings, clamped.up, clamped.biases, keep, step, highest
+                times,
+                groups,
+                moving,
+                below,
+                above,
+                couplings,
+                clamped.up,
+                clamped.down,
+                clamped.biases,
+                keep,
+                step,
+                highest,
             )
         sent_up, sent_down = (tuple(np.zeros_like(s) for s in moving) for _ in range(2))
         network = (clamped.up, clamped.down, clamped.biases, keep, step, highest)

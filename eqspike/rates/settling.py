@@ -107,7 +107,8 @@ def iterate_couplings(
     below: Sequence[NDArray[Any]],
     above: Sequence[NDArray[Any]],
     couplings: Sequence[Coupling],
-    weights: Sequence[NDArray[Any]],
+    up: Sequence[NDArray[Any]],
+    down: Sequence[NDArray[Any]],
     biases: Sequence[NDArray[Any]],
     keep: NDArray[Any],
     step: Any,
@@ -119,9 +120,9 @@ def iterate_couplings(
         for group in groups:
             for n in group:
                 if n > 0:
-                    below[n][:] = couplings[n].forward(states[n - 1], weights[n])
+                    below[n][:] = couplings[n].forward(states[n - 1], up[n])
                 if n < len(states) - 1:
-                    above[n][:] = couplings[n + 1].backward(states[n + 1], weights[n + 1])
+                    above[n][:] = couplings[n + 1].backward(states[n + 1], down[n + 1])
             for n in group:
                 new = keep[n] * states[n] + step * (below[n] + above[n] + biases[n])
                 np.clip(new, 0, highest, out=new)

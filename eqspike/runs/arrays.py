@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import EqspikeError
 from ..experiments import Experiment
+from ..learners import check_layers
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
+from ..reading import Stored, about
+from ..settings import MOST_NEURONS
+from .reader import Reader
 
 UNITS = {
     "train_error": "fraction of samples",
@@ -41,11 +46,6 @@ def put(group: h5py.Group, name: str, values: Any) -> h5py.Dataset:
     return item
 
 
-def renamed(counts: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Counts under the names that they have now: version 2 said energy."""
-    return {{"energy": "network_energy"}.get(name, name): values for name, values in counts.items()}
-
-
 def write_parameters(parameters: Parameters, group: h5py.Group) -> None:
     """Weights and biases as `read_parameters` reads them."""
     for kind, unit in (("weights", "threshold"), ("biases", "threshold per dt_ref")):
@@ -53,36 +53,49 @@ def write_parameters(parameters: Parameters, group: h5py.Group) -> None:
             put(group, f"{kind}/{n}", values).attrs["unit"] = unit
 
 
-def read_parameters(group: h5py.Group, experiment: Experiment, image_shape: Shape | None, path: Path) -> Parameters:
+def read_parameters(reader: Reader, experiment: Experiment, image_shape: Shape | None) -> Parameters:
     """Weights and biases of a group that has both. Raises EqspikeError as `assembled` does."""
-    arrays = {kind: [group[kind][str(n)][:] for n in range(len(group[kind]))] for kind in ("weights", "biases")}
-    return assembled(experiment, arrays["weights"], arrays["biases"], image_shape, path)
+    kinds = {kind: reader.group(kind) for kind in ("weights", "biases")}
+    count = experiment.network.matrices
+    weights, biases = ([group.stored(str(n)) for n in range(count)] for group in kinds.values())
+    if any(len(group.arrays()) != count for group in kinds.values()):
+        raise EqspikeError(f"{reader.where}: has more weights than the network of its settings")
+    return assembled(experiment, weights, biases, image_shape, reader.where)
 
 
 def assembled(
     experiment: Experiment,
-    weights: list[NDArray[Any]],
-    biases: list[NDArray[Any]],
+    weights: Sequence[Stored],
+    biases: Sequence[Stored],
     image_shape: Shape | None,
-    path: Path,
+    where: object,
 ) -> Parameters:
     """The parameters that these arrays are, above images of this shape (None: their pixels in a row).
 
-    Raises EqspikeError if they are not those of this experiment, or not numbers.
+    Raises EqspikeError if they are not those of this experiment, or not numbers, before anything of them is read where
+    that can be known; `where` is the file.
     """
-    shapes = [matrix.shape for matrix in weights]
+    shapes = [array.shape for array in (*weights, *biases)]
     below = image_shape if image_shape is not None else shapes[0][:1]
-    layers = experiment.network.couplings(below, len(biases[-1]))
-    if shapes != [layer.shape for layer in layers] or [b.shape for b in biases] != [
-        (layer.biases,) for layer in layers
-    ]:
-        raise EqspikeError(f"{path}: weights of the shapes {shapes} do not make the network of its settings")
-    if any(values.dtype.kind not in "iuf" for values in (*weights, *biases)):
-        raise EqspikeError(f"{path}: weights or biases are not real numbers")
-    parameters = Parameters(layers, np.result_type(weights[0], np.float32))
+    if not below or len(shapes[-1]) != 1 or math.prod(below) > MOST_NEURONS:
+        raise EqspikeError(f"{where}: weights of the shapes {_short(shapes)} do not make the network of its settings")
+    with about(where):
+        layers = experiment.network.couplings(below, shapes[-1][0])
+        check_layers(experiment, layers)
+    if shapes != [*(layer.shape for layer in layers), *((layer.biases,) for layer in layers)]:
+        raise EqspikeError(f"{where}: weights of the shapes {_short(shapes)} do not make the network of its settings")
+    if any(array.dtype.kind not in "iuf" for array in (*weights, *biases)):
+        raise EqspikeError(f"{where}: weights or biases are not real numbers")
+    wide = any(array.dtype.kind == "f" and array.dtype.itemsize > 4 for array in weights)
+    parameters = Parameters(layers, np.float64 if wide else np.float32)
     with np.errstate(over="ignore"):
-        for own, given in zip((*parameters.weights, *parameters.biases), (*weights, *biases)):
-            own[:] = given
-    if not np.isfinite(parameters.vector).all():
-        raise EqspikeError(f"{path}: weights or biases hold values that are not numbers")
+        for own, given in zip((*parameters.weights, *parameters.biases), (*weights, *biases), strict=True):
+            own[:] = given.read()
+    parameters.check_finite(where)
+    with np.errstate(over="ignore"):
+        parameters.astype(experiment.engine.precision).check_finite(where)
     return parameters
+
+
+def _short(shapes: Sequence[Shape]) -> str:
+    return reprlib.repr([tuple(shape) for shape in shapes])

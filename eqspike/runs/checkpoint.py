@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import EqspikeError
 from ..experiments import Experiment
-from ..learning.health import Monitor
+from ..learning.health import WINDOW, Monitor
 from ..learning.position import Position
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
-from .arrays import put, read_parameters, renamed, write_parameters
+from .arrays import put, read_parameters, write_parameters
+from .history import ROUNDING, Form, read_counts
+from .reader import Reader
 
 
 def write_position(position: Position, parameters: Parameters, group: h5py.Group) -> None:
@@ -38,47 +38,48 @@ def write_position(position: Position, parameters: Parameters, group: h5py.Group
         group.create_dataset(f"state/{name}", data=values, **options)
 
 
-def read_position(
-    group: h5py.Group, parameters: Parameters, experiment: Experiment, image_shape: Shape, path: Path
-) -> Position:
+def read_position(reader: Reader, parameters: Parameters, experiment: Experiment, below: Shape, form: Form) -> Position:
     """Where training stands. Raises EqspikeError for what is not a position in training of this network."""
     now, before = (
-        read_parameters(group[name], experiment, image_shape, path) if name in group else parameters.copy()
+        read_parameters(reader.group(name), experiment, below) if name in reader else parameters.copy()
         for name in ("parameters", "before")
     )
-    lengths = parameters.sizes[1:]
-    norms, watched = group["norms"][:], group["watched"][:]
-    monitor = Monitor(norms, np.split(watched, np.cumsum(lengths)[:-1]), int(group.attrs["watched"]))
-    timed = group.attrs.get("timed", (0, 0.0))
-    position = Position(
+    lengths, batch = parameters.sizes[1:], experiment.training.batch_size
+    done = reader.whole("done", 0, form.train)
+    if done % batch and done < form.train:
+        raise reader.wrong("done", f"is {done}, which is not between two batches of {batch} samples")
+    monitor = Monitor(
+        reader.numbers("norms", (len(lengths),), 0),
+        np.split(reader.numbers("watched", (sum(lengths),)), np.cumsum(lengths)[:-1]),
+        reader.whole("watched", 0, WINDOW - 1),
+    )
+    timed = reader.row("timed", 2, (0, 0.0))
+    if len(timed) != 2 or not 0 <= timed[0] <= done or timed[1] < 0:
+        raise reader.wrong("timed", "is not samples and seconds of this epoch")
+    counts = read_counts(reader.group("counts"), (), form, None) if "counts" in reader else {}
+    if done and form.counted is not None and {*counts} != {*form.counted}:
+        raise reader.wrong("counts", f"are not {', '.join(form.counted)}")
+    return Position(
         parameters=now,
         before=before,
         monitor=monitor,
-        counts=renamed({name: item[()] for name, item in group["counts"].items()}) if "counts" in group else {},
-        activity=group["activity"][:],
-        seconds=float(group.attrs["seconds"]),
+        counts=counts,
+        activity=reader.numbers("activity", (form.layers,), -ROUNDING * (done + 1), (1 + ROUNDING) * (done + 1)),
+        seconds=reader.number("seconds", 0),
         timed=(int(timed[0]), float(timed[1])),
-        kept=_read_state(group),
-        epoch=int(group.attrs["epoch"]),
-        done=int(group.attrs["done"]),
-        wrong=int(group.attrs["wrong"]),
+        kept=_read_state(reader),
+        epoch=reader.whole("epoch", 1, form.epochs + 1),
+        done=done,
+        wrong=reader.whole("wrong", 0, done),
     )
-    if len(norms) != len(lengths) or len(watched) != sum(lengths) or len(position.activity) != len(parameters.sizes):
-        raise EqspikeError(f"{path}: its position is not one of its network")
-    if position.epoch < 1 or min(position.done, position.wrong) < 0:
-        raise EqspikeError(f"{path}: its position is not one in training")
-    return position
 
 
-def _read_state(group: h5py.Group) -> dict[str, NDArray[Any]]:
+def _read_state(reader: Reader) -> dict[str, NDArray[Any]]:
+    """What was kept, of any shape: each leaf looks at its own when it goes on."""
     state: dict[str, NDArray[Any]] = {}
-
-    def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            state[name] = item[()]
-
-    if "state" in group:
-        group["state"].visititems(note)
-    if "persistent" in group:  # version 2
-        state["learner/persistent"] = group["persistent"][:]
+    if "state" in reader:
+        group = reader.group("state")
+        state = {name: group.numbers(name, tuple(None for _ in group.stored(name).shape)) for name in group.arrays()}
+    if "persistent" in reader:  # version 2
+        state["learner/persistent"] = reader.numbers("persistent", (None, None))
     return state

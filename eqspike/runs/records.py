@@ -1,10 +1,11 @@
 """HDF5 run files: one run, one file, written whole or not at all; a checkpoint is a run file too.
 
     first 512 bytes  SHA-256 of all others (`eqspike.runs.sealed`)
-    /                attributes: format, format_version, experiment (JSON), status, created, versions (JSON)
+    /                attributes: format, format_version, experiment (JSON), status, created, versions and
+                     earlier_versions (JSON), started_from
     /dataset         attributes: name, checksum, train, test, image_shape, location
     /layers          names of layers; /phases names of phases (the axes of counts); ASCII
-    /epochs/...      one row per epoch; attribute `unit` on each
+    /epochs/...      one row per epoch; attribute `unit` on each; /epochs/measured/... on request, see `runs.measured`
     /parameters/weights/0 ...   [pre, post], between layer 0 and layer 1, at the end of the last epoch
     /parameters/biases/0 ...    [N], of layer 1
     /test/predicted, /test/labels    decisions on the test set after the last epoch
@@ -23,29 +24,43 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
-from ..experiments import Experiment, validated
+from ..experiments import Experiment, learners, validated
+from ..files import write_bytes
 from ..learning.loop import Epoch, Evaluation
 from ..learning.position import Position
+from ..model.couplings import Shape
 from ..model.parameters import Parameters
-from .arrays import put, read_parameters, renamed, write_parameters
+from ..settings import MOST_LAYERS
+from .arrays import read_parameters, write_parameters
 from .checkpoint import read_position, write_position
-from .sealed import read_hdf5, write_hdf5
+from .history import Form, read_evaluation, read_history, write_history
+from .reader import Reader
+from .sealed import read_hdf5, sealed_hdf5
 
 FORMAT, FORMAT_VERSION = "eqspike-run", 3
 FILE_NAME = "run.h5"
-RUNNING, FINISHED = "running", "finished"
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped: "
+MOST_PHASES, MOST_SAMPLES = 1000, 10**9
 _LIBRARIES = ("eqspike", "brian2", "numba", "numpy", "h5py")
 
 
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that decide a run's numbers."""
     return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+
+
+def changed_versions(run: Run) -> str:
+    """What differs between the versions that trained a run last and those of now, in words; "" if nothing does."""
+    now = versions()
+    names = sorted(name for name in {*run.versions, *now} if run.versions.get(name) != now.get(name))
+    return ", ".join(f"{name} {run.versions.get(name, 'none')}, now {now.get(name, 'none')}" for name in names)
 
 
 @dataclass
@@ -60,9 +75,11 @@ class Run:
     evaluation: Evaluation | None = None  # of the test set after the last epoch
     status: str = RUNNING
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    versions: dict[str, str] = field(default_factory=versions)
+    versions: dict[str, str] = field(default_factory=versions)  # that trained it last
+    earlier_versions: tuple[dict[str, str], ...] = ()  # that trained the parts before, in order, where they were others
     position: Position | None = None  # where training goes on
     started_from: str = ""  # file that the weights began with; the experiment's own initial weights otherwise
+    path: Path | None = None  # its file, once it has one
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -82,9 +99,14 @@ def describe(dataset: Dataset) -> dict[str, object]:
     }
 
 
+def content(run: Run) -> memoryview:
+    """What the run file of a run holds."""
+    return sealed_hdf5(lambda file: _write(run, file))
+
+
 def save(run: Run, path: Path) -> None:
     """Write a run file atomically. Raises EqspikeError if that cannot be done; an old file then stays as it was."""
-    write_hdf5(path, lambda file: _write(run, file))
+    write_bytes(path, content(run))
 
 
 def _write(run: Run, file: h5py.File) -> None:
@@ -96,26 +118,16 @@ def _write(run: Run, file: h5py.File) -> None:
             "status": run.status,
             "created": run.created,
             "versions": json.dumps(run.versions),
+            "earlier_versions": json.dumps(run.earlier_versions),
             "started_from": run.started_from,
         }
     )
     file.create_group("dataset").attrs.update(run.dataset)
     file["layers"], file["phases"] = np.array(run.layers, "S"), np.array(run.phases, "S")
-    epochs = file.create_group("epochs")
-    for name in ("number", "train_error", "test_error", "seconds", "samples_per_second", "weight_change", "rates"):
-        put(epochs, name, np.array([getattr(epoch, name) for epoch in run.epochs]))
-    for kind in ("train_counts", "test_counts"):
-        group = epochs.create_group(kind)
-        for name in getattr(run.epochs[0], kind) if run.epochs else ():
-            put(group, name, np.array([getattr(epoch, kind)[name] for epoch in run.epochs]))
+    write_history(run.epochs, run.evaluation, file)
     write_parameters(run.parameters, file.create_group("parameters"))
     if run.position is not None:
         write_position(run.position, run.parameters, file.create_group("position"))
-    if run.evaluation is not None:
-        put(file, "test/predicted", run.evaluation.predicted)
-        put(file, "test/labels", run.evaluation.labels)
-        for name, values in run.evaluation.counts.items():
-            put(file, f"test/counts/{name}", values)
 
 
 def run_path(path: Path) -> Path:
@@ -134,50 +146,73 @@ def load(path: Path | str) -> Run:
 
 
 def read(file: h5py.File, path: Path) -> Run:
-    """The run in an open file; `path` names it in an error."""
-    experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-    dataset = dict(file["dataset"].attrs)
-    image_shape = tuple(int(n) for n in dataset["image_shape"])
-    parameters = read_parameters(file["parameters"], experiment, image_shape, path)
-    epochs, test = file["epochs"], file.get("test")
-    columns = {name: item[:] for name, item in epochs.items() if isinstance(item, h5py.Dataset)}
-    counts = {
-        kind: renamed({name: item[:] for name, item in epochs[kind].items()})
-        for kind in ("train_counts", "test_counts")
-    }
-    history = [
-        Epoch(
-            number=int(columns["number"][n]),
-            train_error=float(columns["train_error"][n]),
-            test_error=float(columns["test_error"][n]),
-            seconds=float(columns["seconds"][n]),
-            samples_per_second=float(columns["samples_per_second"][n]),
-            weight_change=columns["weight_change"][n],
-            rates=[float(rate) for rate in columns["rates"][n]],
-            train_counts={name: values[n] for name, values in counts["train_counts"].items()},
-            test_counts={name: values[n] for name, values in counts["test_counts"].items()},
-        )
-        for n in range(len(columns["number"]))
-    ]
-    evaluation = None
-    if test is not None:
-        evaluation = Evaluation(
-            test["predicted"][:], test["labels"][:], renamed({name: item[()] for name, item in test["counts"].items()})
-        )
-    dataset |= {"image_shape": image_shape} | {name: int(dataset[name]) for name in ("train", "test")}
-    dataset.setdefault("location", "")
-    return Run(
+    """The run in an open file; `path` names it in an error. What comes back is a run of its own settings, or EqspikeError."""
+    reader = Reader(file, str(path))
+    experiment = validated(reader.json("experiment"), f"{path}: experiment")
+    dataset, shape = _read_dataset(reader.group("dataset"))
+    parameters = read_parameters(reader.group("parameters"), experiment, shape)
+    if reader.names("layers", MOST_LAYERS + 2) != parameters.layers:
+        raise reader.wrong("layers", "are not those of its settings")
+    phases = reader.names("phases", MOST_PHASES)
+    learner = learners[experiment.learner]
+    form = Form(
+        layers=len(parameters.sizes),
+        phases=len(phases),
+        counted=learner.counted,
+        train=dataset["train"],
+        test=dataset["test"],
+        classes=parameters.sizes[-1],
+        epochs=experiment.training.epochs,
+    )
+    epochs = read_history(reader.group("epochs"), form)
+    if bool(epochs) != ("test" in reader):
+        raise reader.wrong("test", "and epochs are not of the same run: one of them is missing")
+    run = Run(
         experiment=experiment,
         parameters=parameters,
-        phases=tuple(name.decode() for name in file["phases"][:]),
+        phases=phases,
         dataset=dataset,
-        epochs=history,
-        evaluation=evaluation,
-        status=str(file.attrs["status"]),
-        created=str(file.attrs["created"]),
-        versions=json.loads(file.attrs["versions"]),
-        position=read_position(file["position"], parameters, experiment, image_shape, path)
-        if "position" in file
-        else None,
-        started_from=str(file.attrs.get("started_from", "")),
+        epochs=epochs,
+        evaluation=read_evaluation(reader.group("test"), form, epochs[-1]) if epochs else None,
+        status=reader.text("status"),
+        created=reader.text("created", longest=100),
+        versions=_checked_versions(reader, "versions", reader.json("versions")),
+        earlier_versions=tuple(
+            _checked_versions(reader, "earlier_versions", each) for each in reader.json("earlier_versions", "[]")
+        ),
+        started_from=reader.text("started_from", ""),
+        path=path,
     )
+    if "position" in reader:
+        run.position = read_position(reader.group("position"), parameters, experiment, shape, form)
+    _check_status(run, reader)
+    return run
+
+
+def _read_dataset(reader: Reader) -> tuple[dict[str, Any], Shape]:
+    """What a run file says of its data, as `describe` does, and the shape of the images."""
+    sides = reader.row("image_shape", 3)
+    shape = tuple(map(int, sides))
+    if shape != sides or len(shape) < 2 or min(shape) < 1:
+        raise reader.wrong("image_shape", "is not (height, width) or (height, width, colours)")
+    described: dict[str, Any] = {name: reader.text(name) for name in ("name", "checksum")}
+    described |= {name: reader.whole(name, 1, MOST_SAMPLES) for name in ("train", "test")}
+    return described | {"image_shape": shape, "location": reader.text("location", "")}, shape
+
+
+def _checked_versions(reader: Reader, name: str, given: Any) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(version, str) for version in given.values()):
+        raise reader.wrong(name, "are not names and versions")
+    return given
+
+
+def _check_status(run: Run, reader: Reader) -> None:
+    ended = len(run.epochs)
+    if run.position is not None and run.position.epoch != ended + 1:
+        raise reader.wrong("position", f"is in epoch {run.position.epoch}, but {ended} epochs have ended")
+    if run.status not in (RUNNING, FINISHED) and not run.status.startswith(STOPPED):
+        raise reader.wrong("status", f"is not {RUNNING!r}, {FINISHED!r} or {STOPPED!r} and why")
+    if run.status == FINISHED and ended != run.experiment.training.epochs:
+        raise reader.wrong(
+            "status", f"is {FINISHED!r}, but {ended} of {run.experiment.training.epochs} epochs have ended"
+        )

@@ -7,20 +7,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError, Interrupted
 from ..experiments import Experiment, learners
-from ..files import only_writer, remove_parts
+from ..files import only_writer
 from ..learners import build
 from ..learning.health import TrainingStopped
 from ..learning.learner import Learner
 from ..learning.loop import Epoch, Evaluation, Hooks, train
 from ..learning.position import Position
 from ..learning.schedules import schedules
+from ..reading import about
 from ..settings import flat
 from . import records
 from .exports import fitting, load_weights
+from .kept import check_none
+from .kept import keep as keep_checkpoint
 from .records import Run
 
 MAY_DIFFER = ("training.epochs", "engine.threads")  # between a run and what continues it
@@ -55,13 +62,21 @@ def train_run(
     every: Every = Every(),
     stop: Callable[[], bool] = lambda: False,
     learner: Learner | None = None,
+    measure: Callable[[Learner], dict[str, NDArray[Any]]] | None = None,
+    keep: int = 0,
+    lock: bool = True,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Run:
     """Train the experiment's learner on `dataset` and keep what was reached in a run file at `path`.
 
     `learner`, of a registered class, is trained in place of the one that the experiment names; the run is then that of its class.
     Starts with the weights of the run or export `start`, if there is one, or where the run at `path` stands, with
-    `resume`; the weights are then, to the last bit, those of a run that was never interrupted. `observe` sees the
-    run after every epoch. When `stop` says so, the batch is finished, the file written and Interrupted raised.
+    `resume`; the weights are then, to the last bit, those of a run that was never interrupted, unless other versions of
+    the libraries go on with it, which `tell` is told in a line. `observe` sees the run after every epoch. What `measure`
+    finds in the learner after an epoch, whose state it leaves as it is, is kept as `Epoch.measured`. When `stop` says so,
+    the batch is finished, the file written and Interrupted raised. `keep`: so many of the last run files stay under names
+    of their own. Without `lock`, it is for the caller to see that no other process trains there.
+
     Raises EqspikeError if the file cannot be written (before training begins, where that can be known), if
     another process writes to its directory, if there is a run at `path` already or, with `resume`, one of other
     settings, data or version; and if training stops because going on is pointless: the file is then as it was at
@@ -72,32 +87,41 @@ def train_run(
         raise EqspikeError(
             f"learner = {experiment.learner!r} in the settings, but a {name!r} is given: set learner = {name!r}"
         )
-    with only_writer(path.parent):
-        remove_parts(path)
+    with only_writer(path.parent, lock) as directory:
+        directory.remove_parts(path.name)
         if resume:
-            run, learner = _continued(experiment, dataset, path, learner)
+            run, learner = _continued(experiment, dataset, path, start, learner, tell)
         else:
-            run, learner = _begun(experiment, dataset, path, start, learner)
+            check_none(directory, path.name)
+            if directory.holds(path.name):
+                raise EqspikeError(
+                    f"{path.parent}: holds a run already; choose another --out, or --resume {path.parent}"
+                )
+            run, learner = _begun(experiment, dataset, start, learner)
         position, saved = run.position, 0.0
         assert position is not None
 
         def save() -> None:
             nonlocal saved
-            records.save(run, path)
-            saved = time.monotonic()
+            directory.write(path.name, records.content(run))
+            if keep:
+                keep_checkpoint(directory, path.name, position, keep)
+            run.path, saved = directory.path / path.name, time.monotonic()
 
         save()  # find out now, not after an hour, that it cannot be written
 
         def on_position(at: Position) -> None:
             if stop():
                 reason = Interrupted(f"in epoch {at.epoch}, after {at.done:,} samples")
-                run.status = f"stopped: {reason}"
+                run.status = f"{records.STOPPED}{reason}"
                 save()
                 raise reason
             if every.minutes is not None and time.monotonic() - saved >= 60 * every.minutes:
                 save()
 
         def on_epoch(epoch: Epoch, evaluation: Evaluation) -> None:
+            if measure is not None:
+                epoch = replace(epoch, measured=measure(learner))
             run.epochs.append(epoch)
             run.evaluation, run.parameters = evaluation, position.tested or position.before
             if epoch.number == experiment.training.epochs:
@@ -110,24 +134,26 @@ def train_run(
         try:
             train(learner, dataset, experiment, replace(hooks, epoch=on_epoch, position=on_position), position)
         except (TrainingStopped, KeyboardInterrupt) as reason:
-            kept = records.load(path)  # the last good checkpoint, not what training made of it since
-            kept.status = f"stopped: {str(reason) or 'interrupted'}"
-            records.save(kept, path)
+            kept = records.load(directory.path / path.name)  # the last good checkpoint, not what came of it since
+            kept.status = f"{records.STOPPED}{str(reason) or 'interrupted'}"
+            directory.write(path.name, records.content(kept))
             if isinstance(reason, TrainingStopped):
-                raise EqspikeError(f"training stopped: {reason} (what was reached before is in {path})") from reason
+                raise EqspikeError(
+                    f"training stopped: {reason} (what was reached before is in {kept.path})"
+                ) from reason
             raise
     return run
 
 
 def _begun(
-    experiment: Experiment, dataset: Dataset, path: Path, start: Path | None, learner: Learner | None
+    experiment: Experiment, dataset: Dataset, start: Path | None, learner: Learner | None
 ) -> tuple[Run, Learner]:
-    if path.exists():
-        raise EqspikeError(f"{path.parent}: holds a run already; choose another --out, or --resume {path.parent}")
     if learner is None:
         learner = build(experiment, dataset)
     if start is not None:
-        learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
+        with np.errstate(over="ignore"):
+            learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
+        learner.parameters.check_finite(start)
     position = Position.start(learner)
     described = records.describe(dataset)
     started_from = str(start or "")
@@ -135,20 +161,40 @@ def _begun(
     return run, learner
 
 
-def _continued(experiment: Experiment, dataset: Dataset, path: Path, learner: Learner | None) -> tuple[Run, Learner]:
+def _continued(
+    experiment: Experiment,
+    dataset: Dataset,
+    path: Path,
+    start: Path | None,
+    learner: Learner | None,
+    tell: Callable[[str], None],
+) -> tuple[Run, Learner]:
     run = records.load(path)
     reasons = differences(run, experiment, dataset)
+    if start is not None and run.started_from != str(start):
+        reasons.append(f"it began with the weights of {run.started_from or 'its settings'}, not of {start}")
     if reasons or run.position is None:
         raise EqspikeError(f"{path}: cannot go on with this run: {'; '.join(reasons)}")
     learner = learner or build(experiment, dataset, run.position.before)
-    run.position.adopt(learner)
-    try:
+    with about(f"{path}: cannot go on with this run"):
+        run.position.adopt(learner)
         run.position.connect(learner, experiment)
-    except EqspikeError as error:
-        raise EqspikeError(f"{path}: cannot go on with this run: {error}") from error
-    run.experiment, run.versions = experiment, records.versions()
+    if others := records.changed_versions(run):
+        tell(f"begun with other versions ({others}): its weights may differ in the last bits from those of a whole run")
+        run.earlier_versions, run.versions = (*run.earlier_versions, run.versions), records.versions()
+    run.experiment = experiment
     run.status = records.FINISHED if run.position.epoch > experiment.training.epochs else records.RUNNING
     return run, learner
+
+
+def check_resumable(run: Run) -> None:
+    """Raise EqspikeError if training could not go on from what a run has kept, on its own data."""
+    if run.position is not None:
+        with about(f"{run.path}: cannot go on with this run"):
+            samples = run.dataset["train"]
+            learner = learners[run.experiment.learner].build(run.experiment, run.position.before, samples)
+            run.position.adopt(learner)
+            run.position.connect(learner, run.experiment)
 
 
 def differences(run: Run, experiment: Experiment, dataset: Dataset) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,24 +13,23 @@ from typing import BinaryIO
 import h5py
 
 from ..errors import EqspikeError
-from ..files import write_bytes
-from ..reading import BROKEN, RATIO, open_regular
+from ..reading import BROKEN, RATIO, SMALL, check_swelling, open_regular
 
 SEAL = b"eqspike sha256 "
 BLOCK = 512  # bytes before the HDF5 content, HDF5's "user block"; its readers skip it
 DEPTH, OBJECTS = 6, 10_000  # of groups in each other, of all; ours have 4 and some dozens
 
 
-def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
-    """Write an HDF5 file, whole and sealed: its first 512 bytes hold the SHA-256 of all others.
+def sealed_hdf5(fill: Callable[[h5py.File], None]) -> memoryview:
+    """The content of an HDF5 file, sealed: its first 512 bytes hold the SHA-256 of all others.
 
-    It is made in memory first: HDF5's own code crashes when a disk is full.
+    It is made in memory: HDF5's own code crashes when a disk is full.
     """
     content = io.BytesIO()
     with h5py.File(content, "w", userblock_size=BLOCK) as file:
         fill(file)
     seal(content)
-    write_bytes(path, content.getbuffer())
+    return content.getbuffer()
 
 
 def seal(raw: BinaryIO) -> None:
@@ -49,7 +49,7 @@ def _digest(raw: BinaryIO) -> str:
 
 @contextmanager
 def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.File]:
-    """Open a file of `write_hdf5`, called `what`; `formats` are the names it may have, with the newest known version.
+    """Open a file of `sealed_hdf5`, called `what`; `formats` are the names it may have, with the newest known version.
 
     Nothing is believed of it: its seal is checked before HDF5's own code sees it, and before any data is read there
     must be no links, no types but plain numbers and text, and no more data than the file can hold. Raises
@@ -87,23 +87,27 @@ def _hint(seal: bytes) -> str:
 
 
 def _check(file: h5py.File, path: Path) -> None:
-    most, waiting, seen = RATIO * path.stat().st_size, [(file, 0)], 0
+    most, waiting, seen, total = path.stat().st_size, [(file, 0)], set[int](), 0
     while waiting:
         group, depth = waiting.pop()
         for name in group:
-            seen += 1
-            if depth > DEPTH or seen > OBJECTS:
-                raise EqspikeError(f"{path}: holds groups without end")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise EqspikeError(f"{path}: {name[:50]!r} in it points elsewhere; this is not read")
             item = group[name]
+            place = h5py.h5o.get_info(item.id).addr
+            if depth > DEPTH or len(seen) > OBJECTS or place in seen:
+                raise EqspikeError(f"{path}: holds groups without end, or {name[:50]!r} twice")
+            seen.add(place)
             if isinstance(item, h5py.Group):
                 waiting.append((item, depth + 1))
-            elif (
-                not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "biufS"
-            ):
+                continue
+            if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external or item.dtype.kind not in "biufS":
                 raise EqspikeError(f"{path}: {name[:50]!r} in it holds no plain numbers")
-            elif item.size * item.dtype.itemsize > most:
+            size = item.size * item.dtype.itemsize
+            chunk = math.prod(item.chunks or ()) * item.dtype.itemsize  # which is read whole
+            if size > RATIO * min(most, item.id.get_storage_size()) or chunk > max(size, SMALL):
                 raise EqspikeError(
                     f"{path}: {name[:50]!r} in it declares {item.size:,} values, more than the file can hold"
                 )
+            total += size
+    check_swelling(path, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,13 +11,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from .. import data as datasets
+from ..data.batch import Batch
 from ..data.dataset import Dataset
+from ..errors import EqspikeError
 from ..experiments import Experiment, changed, experiment
 from ..learners import Learner, build
 from ..learners.spiking import model_of
 from ..learning.loop import Hooks, make_batch, train
 from ..model.recording import Recording
-from .plots import output_rates, phase_bands, spike_raster
+from ..model.schedule import sources
+from .drawing import new_figure
+from .presentation import output_rates, phase_bands, spike_raster, step_length
 
 EPOCHS, SAMPLE = 5, 0
 PAIRED = 20  # samples whose spikes make the STDP curve
@@ -24,7 +29,7 @@ WINDOW = 15.0  # ms, the longest time between two spikes that the curve shows
 ESTIMATORS = ("centered", "one-sided", "acceleration")
 
 
-def trained(hooks: Hooks = Hooks()) -> tuple[Experiment, Dataset, Learner]:
+def trained(hooks: Hooks) -> tuple[Experiment, Dataset, Learner]:
     """The default network after a few epochs."""
     settings, data = experiment(changes=[f"training.epochs={EPOCHS}"]), datasets.load("digits")
     learner = build(settings, data)
@@ -35,9 +40,9 @@ def trained(hooks: Hooks = Hooks()) -> tuple[Experiment, Dataset, Learner]:
 def rasters(settings: Experiment, data: Dataset, learner: Learner) -> Figure:
     """Spikes of all layers, and traces of hidden and output neurons, through the free and the nudged phases."""
     batch = make_batch(data.test, np.array([SAMPLE]), 0, "test")
-    recording, dt = learner.record(batch), settings.phases.dt
+    recording, (dt, _) = _recorded(learner, batch), step_length(settings)
     layers = recording.spikes[::-1]  # the output on top
-    figure = Figure(figsize=(11, 9), layout="constrained")
+    figure = new_figure(11, 9)
     rows = figure.subplots(len(layers) + 2, sharex=True)
     for axes, spikes, name in zip(rows, layers, learner.parameters.layers[::-1]):
         phase_bands(recording, dt, axes, names=axes is rows[0])
@@ -55,16 +60,23 @@ def rasters(settings: Experiment, data: Dataset, learner: Learner) -> Figure:
 
 def stdp(settings: Experiment, data: Dataset, learner: Learner) -> Figure:
     """Weight change of single synapses against the time between a pre and a post spike, under each estimator."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = new_figure(13, 4)
     batch = make_batch(data.train, np.arange(PAIRED), 1, "train")
     for axes, estimator in zip(figure.subplots(1, len(ESTIMATORS)), ESTIMATORS):
         other = changed(settings, plasticity={"estimator": estimator})
-        recording = build(other, data, learner.parameters).record(batch)
+        recording = _recorded(build(other, data, learner.parameters), batch)
         stdp_curve(np.concatenate(list(spike_pairs(recording, other))), axes).set_title(estimator)
     return figure
 
 
-def spike_pairs(recording: Recording, settings: Experiment, window: float = WINDOW) -> Iterator[NDArray]:
+def _recorded(learner: Learner, batch: Batch) -> Recording:
+    recording = learner.record(batch)
+    if recording is None or not recording.spikes:
+        raise EqspikeError("these figures show spikes: the learner has none")
+    return recording
+
+
+def spike_pairs(recording: Recording, settings: Experiment, window: float = WINDOW) -> Iterator[NDArray[np.float64]]:
     """Of each synapse below the output: (time between, weight change) at every spike that learns [events, 2].
 
     At a spike of one neuron the synapse changes by sign times the other's trace (`eqspike.model.rules`); the time
@@ -76,12 +88,10 @@ def spike_pairs(recording: Recording, settings: Experiment, window: float = WIND
     for pre, post in zip(recording.spikes[-2].astype(bool), recording.spikes[-1].astype(bool)):
         both = np.concatenate([pre, post], axis=1)
         split, traces, last = pre.shape[1], np.zeros((len(taus), both.shape[1])), np.full(both.shape[1], -np.inf)
-        kept, step = None, 0
-        for phase in recording.phases:
-            if phase.start:
-                traces, last = kept[0].copy(), kept[1] + (step - kept[2])  # time goes on from the end of the free phase
-            elif phase.beta:
-                kept = traces.copy(), last.copy(), step
+        ends, step = [(traces, last, 0)], 0  # of the phases, after the beginning
+        for phase, source in zip(recording.phases, sources(recording.phases)):
+            earlier, spiked, then = ends[source + 1]
+            traces, last = earlier.copy(), spiked + (step - then)  # time goes on from where the phase starts
             for _ in range(phase.steps):
                 traces *= np.exp(-dt / taus)
                 if phase.sign:
@@ -96,9 +106,10 @@ def spike_pairs(recording: Recording, settings: Experiment, window: float = WIND
                 traces += both[step] * dt_ref / taus
                 last[both[step]] = step
                 step += 1
+            ends.append((traces, last, step))
 
 
-def stdp_curve(pairs: NDArray, axes: Axes) -> Axes:
+def stdp_curve(pairs: NDArray[Any], axes: Axes) -> Axes:
     """Mean and spread of the weight change by the time between the spikes."""
     times = np.round(pairs[:, 0], 6)
     places, which = np.unique(times, return_inverse=True)

@@ -1,47 +1,57 @@
-"""A run as one page that opens from disk: `data` gathers what is shown, `page` fills report.html.jinja with it.
-
-The page needs no network: the plotting library (plotly.js, MIT) is written into it, and draws what `data` holds.
-"""
+"""A run as one page that opens from disk: `data` gathers what is shown, report.html.jinja shows it."""
 
 from __future__ import annotations
 
 import shlex
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, select_autoescape
 from numpy.typing import NDArray
 
 from ..cost import devices, energy
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..learning.learner import Learner
-from ..learning.loop import make_batch
+from ..learning.loop import Evaluation, make_batch
+from ..registry import plugins
 from ..runs.records import Run
-from .plots import FIELDS
+from ..settings import as_toml, unit_of
+from .figures import WRITTEN, confusion_counts
+from .pages import render
+from .presentation import step_length
+from .weights import Picture, image_shape, legend_of_weights, picture_of_sample, picture_of_weights, png
 
 PRESENTED = 6  # samples that can be chosen
 MISREAD = 12  # wrong decisions that are shown
+ROWS = 1000  # neurons of a layer in a raster
 
 
 def page(run: Run, dataset: Dataset, learner: Learner, program: str = "eqspike") -> str:
-    """The page of a run, `learner` having its weights. Raises EqspikeError if it has nothing to show or to draw with."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise EqspikeError("a report needs plotly: pip install 'eqspike[report]'") from None
+    """The page of a run; `learner` has its weights. Raises EqspikeError if it has nothing to show or to draw with."""
     if not run.epochs or run.evaluation is None:
         raise EqspikeError("this run has no finished epoch to report")
-    environment = Environment(loader=PackageLoader("eqspike.view", "."), autoescape=select_autoescape(["jinja"]))
-    shown = data(run, dataset, learner, program)
-    return environment.get_template("report.html.jinja").render(
-        plotly=get_plotlyjs(), run=run, shown=shown, last=run.epochs[-1], works=energy.works(run), tables=_joules(run)
+    if len(run.evaluation.labels) != len(dataset.test):
+        raise EqspikeError("this run was tested on other samples than the data set has")
+    fields = picture_of_weights(run)
+    return render(
+        "report.html.jinja",
+        data(run, run.evaluation, dataset, learner),
+        run=run,
+        last=run.epochs[-1],
+        counts=_totals(run),
+        works=energy.works(run),
+        tables=[(table, energy.estimates(run, [table])) for table in devices.device_tables()],
+        settings=_settings(run),
+        fields="" if fields is None else _source(fields),
+        legend=legend_of_weights(run),
+        command=command(run, program),
     )
 
 
-def data(run: Run, dataset: Dataset, learner: Learner, program: str) -> dict[str, Any]:
-    """What the page draws, as JSON has it."""
+def data(run: Run, evaluation: Evaluation, dataset: Dataset, learner: Learner) -> dict[str, Any]:
+    """What the page draws."""
     return {
         "layers": run.layers,
         "phases": run.phases,
@@ -52,102 +62,112 @@ def data(run: Run, dataset: Dataset, learner: Learner, program: str) -> dict[str
         "spikes": {
             split: np.round(counts["spikes"], 1).tolist()
             for split, counts in (("inference", run.epochs[-1].test_counts), ("training", run.epochs[-1].train_counts))
-            if "spikes" in counts
+            if "spikes" in counts and np.shape(counts["spikes"])[1:] == (len(run.layers),)
         },
-        "confusion": _confusion(run),
-        "fields": _fields(run),
-        "misread": _misread(run, dataset, learner),
-        "samples": [_presentation(run, dataset, learner, sample) for sample in _chosen(run, dataset)],
-        "image_shape": list(run.dataset["image_shape"]),
-        "command": command(run, program),
+        "confusion": confusion_counts(evaluation, run.parameters.sizes[-1]).tolist(),
+        "written": WRITTEN,
+        "misread": _misread(run, evaluation, dataset, learner),
+        "samples": [
+            _presentation(run, evaluation, dataset, learner, sample) for sample in _chosen(evaluation, dataset)
+        ],
     }
 
 
 def command(run: Run, program: str = "eqspike") -> str:
     """The command that trains this run again."""
-    settings = " ".join(f"--set {shlex.quote(change)}" for change in run.experiment.changes())
-    start = f" --init-from {shlex.quote(run.started_from)}" if run.started_from else ""
-    return f"{program} train {settings}{start}"
+    words = [f"--plugin {shlex.quote(str(path))}" for path in plugins]
+    words += [f"--set {shlex.quote(change)}" for change in run.experiment.changes()]
+    if run.started_from:
+        words.append(f"--init-from {shlex.quote(run.started_from)}")
+    return " ".join([f"{program} train", *words])
+
+
+def _totals(run: Run) -> dict[str, float]:
+    """Counts of an inference in all phases, as far as there are any; the network's energy is not a count."""
+    totals = {
+        name: float(np.sum(counts)) for name, counts in run.epochs[-1].test_counts.items() if name != "network_energy"
+    }
+    return {name: total for name, total in totals.items() if total and np.isfinite(total)}
+
+
+def _settings(run: Run) -> list[tuple[str, str]]:
+    """Names and values of all settings, as TOML has them, with their units."""
+    rows = []
+    for name, part in run.experiment.table().items():
+        section = getattr(run.experiment, name)
+        for key, value in part.items() if isinstance(part, dict) else [("", part)]:
+            words = as_toml(value) if value is not None else "not set"
+            rows.append((f"{name}.{key}" if key else name, f"{words} {unit_of(section, key) if key else ''}"))
+    return rows
 
 
 def _short(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _confusion(run: Run) -> list[list[int]]:
-    classes = run.parameters.sizes[-1]
-    table = np.zeros((classes, classes), int)
-    np.add.at(table, (run.evaluation.labels, run.evaluation.predicted), 1)
-    return table.tolist()
+def _source(picture: Picture) -> str:
+    """A picture as the source of an image element."""
+    return "data:image/png;base64," + b64encode(png(picture)).decode()
 
 
-def _fields(run: Run) -> list[list[list[int]]]:
-    """Weights from the pixels to each of the first neurons, in percent of the largest of them all."""
-    weights = run.parameters.weights[0][:, :FIELDS].T
-    limit = float(np.quantile(np.abs(weights), 0.999)) or 1.0
-    scaled = np.round(100 * np.clip(weights / limit, -1, 1)).astype(int)
-    return scaled.reshape(-1, *run.dataset["image_shape"]).tolist()
+def _sample(run: Run, evaluation: Evaluation, sample: int, label: int, pixels: NDArray[Any]) -> dict[str, Any]:
+    return {
+        "sample": sample,
+        "label": label,
+        "decision": int(evaluation.predicted[sample]),
+        "image": _source(picture_of_sample(pixels, image_shape(run))),
+    }
 
 
-def _misread(run: Run, dataset: Dataset, learner: Learner) -> list[dict[str, Any]]:
+def _misread(run: Run, evaluation: Evaluation, dataset: Dataset, learner: Learner) -> list[dict[str, Any]]:
     """The wrong decisions with the widest margin over the right class, the widest first."""
-    wrong = np.flatnonzero(run.evaluation.predicted != run.evaluation.labels)
+    wrong = np.flatnonzero(evaluation.predicted != evaluation.labels)
     if not len(wrong):
         return []
     batch = make_batch(dataset.test, wrong, 0, "test")
     scores = learner.predict(batch).scores
     rows = np.arange(len(wrong))
-    margins = scores[rows, run.evaluation.predicted[wrong]] - scores[rows, batch.labels]
+    margins = scores[rows, evaluation.predicted[wrong]] - scores[rows, batch.labels]
     return [
-        {
-            "sample": int(wrong[n]),
-            "label": int(batch.labels[n]),
-            "decision": int(run.evaluation.predicted[wrong[n]]),
-            "image": _image(batch.images[n], run),
-        }
+        _sample(run, evaluation, int(wrong[n]), int(batch.labels[n]), batch.images[n])
         for n in np.argsort(-margins, kind="stable")[:MISREAD]
     ]
 
 
-def _image(pixels: NDArray, run: Run) -> list[list[float]]:
-    return np.round(pixels.astype(float), 2).reshape(run.dataset["image_shape"]).tolist()
-
-
-def _chosen(run: Run, dataset: Dataset) -> list[int]:
+def _chosen(evaluation: Evaluation, dataset: Dataset) -> list[int]:
     """The first samples read right, one of each class while there are, and the first misread one."""
-    right = run.evaluation.predicted == run.evaluation.labels
-    firsts = [
-        int(np.flatnonzero(right & (dataset.test.labels == label))[0])
-        for label in np.unique(dataset.test.labels[right])
-    ]
+    labels, right = dataset.test.labels, evaluation.predicted == evaluation.labels
+    firsts = [int(np.flatnonzero(right & (labels == label))[0]) for label in np.unique(labels[right])]
     wrong = [int(sample) for sample in np.flatnonzero(~right)[:1]]
     return sorted(firsts[: PRESENTED - len(wrong)]) + wrong
 
 
-def _presentation(run: Run, dataset: Dataset, learner: Learner, sample: int) -> dict[str, Any]:
+def _presentation(run: Run, evaluation: Evaluation, dataset: Dataset, learner: Learner, sample: int) -> dict[str, Any]:
     batch = make_batch(dataset.test, np.array([sample]), 0, "test")
-    found = {
-        "sample": sample,
-        "label": int(batch.labels[0]),
-        "decision": int(run.evaluation.predicted[sample]),
-        "image": _image(batch.images[0], run),
-    }
+    presented = _sample(run, evaluation, sample, int(batch.labels[0]), batch.images[0])
     recording = learner.record(batch)
-    if recording is None:
-        return found
-    dt = run.experiment.phases.dt
+    if recording is None or not recording.phases:
+        return presented
+    dt, unit = step_length(run.experiment)
     ends = np.cumsum([phase.steps for phase in recording.phases]) * dt
-    return found | {
+    return presented | {
         "dt": dt,
+        "unit": unit,
         "phases": [{"name": phase.name, "until": float(end)} for phase, end in zip(recording.phases, ends)],
-        "spikes": [  # by layer, a bit for each neuron and step
-            {"size": layer.shape[2], "bits": b64encode(np.packbits(layer[0].T)).decode()} for layer in recording.spikes
-        ],
-        "rates": np.round(recording.traces[-1][0].T.astype(float), 3).tolist(),
-        "potentials": np.round(recording.potentials[-1][0].T.astype(float), 2).tolist() if recording.potentials else [],
+        "spikes": [_raster(layer[0]) for layer in recording.spikes],
+        "rates": _of_outputs(recording.traces, 3),
+        "potentials": _of_outputs(recording.potentials, 2),
     }
 
 
-def _joules(run: Run) -> list[tuple[devices.Table, list[energy.Estimate]]]:
-    tables = devices.device_tables()
-    return [(table, energy.estimates(run, [table])) for table in tables]
+def _raster(spikes: NDArray[np.uint8]) -> dict[str, Any]:
+    """Spikes of a layer [T, N], a bit for each neuron and step; of a large layer, of every second neuron and so on."""
+    every = -(-spikes.shape[1] // ROWS)
+    rows = spikes.T[::every]
+    return {"size": len(rows), "every": every, "bits": b64encode(np.packbits(rows).tobytes()).decode()}
+
+
+def _of_outputs(layers: Sequence[NDArray[Any]], digits: int) -> list[list[float]]:
+    """What the outputs of the first sample did [N, T]; nothing if that was not recorded."""
+    rows: list[list[float]] = np.round(layers[-1][0].T.astype(float), digits).tolist() if layers else []
+    return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Sequence
 from functools import cache
@@ -46,8 +47,9 @@ def check_compiler(target: str) -> None:
 def _fault(target: str) -> str:
     """What is wrong with the compiler; "" if nothing is."""
     if target == STANDALONE:
-        faults = [_refusal(["make", "--version"]), _refusal(shlex.split(os.environ.get("CXX", "g++")) + SYNTAX)]
-    else:  # what setuptools compiles and links an extension with
+        faults = [_refusal(["make", "--version"]), _compiler_refusal(os.environ.get("CXX", "g++"))]
+    else:  # what setuptools, which brings distutils, compiles and links an extension with
+        import setuptools  # noqa: F401  # isort: skip
         from distutils.ccompiler import new_compiler
         from distutils.sysconfig import customize_compiler
 
@@ -55,6 +57,15 @@ def _fault(target: str) -> str:
         customize_compiler(known)
         faults = [_refusal([*command, *SYNTAX]) for command in (known.compiler_so, known.compiler_cxx)]
     return next(filter(None, faults), "")
+
+
+def _compiler_refusal(command: str) -> str:
+    """The same of the compiler that the environment names."""
+    try:
+        call = shlex.split(command)
+    except ValueError:
+        return f"the environment variable CXX = {command!r} is not a command"
+    return _refusal([*call, *SYNTAX]) if call else "the environment variable CXX is empty"
 
 
 def _refusal(call: Sequence[str]) -> str:
@@ -76,12 +87,25 @@ def compile_project(directory: Path) -> Path:
     """
     (directory / "common.h").write_text(COMMON)
     (directory / "common.mk").write_text(MAKE)
-    jobs = len(os.sched_getaffinity(0))
-    call = ["make", "-f", "common.mk", f"-j{jobs}", "DEPS="]
-    made = subprocess.run(call, cwd=directory, capture_output=True, text=True)
+    made = subprocess.Popen(
+        ["make", "-f", "common.mk", f"-j{len(os.sched_getaffinity(0))}", "DEPS="],
+        cwd=directory,
+        env=os.environ | {"LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Control-C is for us to answer
+    )
+    try:
+        told = made.communicate()[1]
+    except BaseException:
+        os.killpg(made.pid, signal.SIGKILL)  # and the compilers that it has started
+        made.communicate()
+        raise
     if made.returncode:
-        errors = [line for line in made.stderr.splitlines() if "error" in line.lower()] or ["the compiler failed"]
-        raise EqspikeError(
-            f"Brian2's C++ cannot be compiled: {errors[0][:300]}; engine.codegen = 'numpy' needs no compiler"
-        )
+        errors = [line for line in told.splitlines() if "error" in line.lower()]
+        reason = errors[0][:300] if errors else f"make ended with exit code {made.returncode}"
+        raise EqspikeError(f"Brian2's C++ cannot be compiled: {reason}; engine.codegen = 'numpy' needs no compiler")
     return directory / "main"

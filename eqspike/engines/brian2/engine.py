@@ -62,7 +62,7 @@ class Brian2Engine(Engine):
     ) -> Presentation:
         """As `Engine.present` says."""
         steps = max(p.raster_until for p in phases)
-        encoded = self.model.encoding.encode(batch.images, steps)
+        encoded = self.model.encode(batch.images, steps)
         rates = encoded.rates if isinstance(encoded, Direct) else None
         spikes_in = None if isinstance(encoded, Direct) else raster(encoded, batch, self.model.seed, steps)
         with nullcontext() if self.settings.codegen == STANDALONE else runtime(self.settings.codegen):
@@ -92,15 +92,7 @@ class Brian2Engine(Engine):
     def _built_for(self, samples: int, direct: bool) -> Simulation:
         simulation, standalone = self._simulation, self.settings.codegen == STANDALONE
         copies = 1 if standalone else samples
-        if (
-            simulation is None
-            or not simulation.usable
-            or (copies, direct)
-            != (
-                simulation.built.replicas,
-                simulation.built.direct,
-            )
-        ):
+        if simulation is None or not simulation.fits(copies, direct):
             self._simulation = None
             with self._refusals():
                 simulation = Standalone(self.model, direct) if standalone else Runtime(self.model, copies, direct)
@@ -123,14 +115,15 @@ class Brian2Engine(Engine):
             raise EqspikeError(f"Brian2 cannot run neuron.model = {model!r} ({target} target): {what[:300]}") from error
 
     def _write_weights(self, simulation: Simulation, parameters: Parameters) -> None:
-        """Weights as they act and no change of them yet, in every copy."""
-        built = simulation.built
-        for pair, layer, coupling, weights in zip(
-            built.pairs, built.layers[1:], self.model.couplings, parameters.weights
+        """Weights as they act, both ways, and no change of them yet, in every copy."""
+        built, couplings = simulation.built, self.model.couplings
+        for pair, layer, coupling, up, down in zip(
+            built.pairs, built.layers[1:], couplings, parameters.weights, parameters.down, strict=True
         ):
-            acting = weights.ravel()[coupling.synapses().weight] * coupling.scale
-            simulation.write((pair, "w"), np.tile(acting, built.replicas))
-            simulation.write((pair, "dw"), np.zeros(len(acting) * built.replicas))
+            place = coupling.synapses().weight
+            for name, weights in (("w", up), ("w_down", down)):
+                simulation.write((pair, name), np.tile(weights.ravel()[place] * coupling.scale, built.replicas))
+            simulation.write((pair, "dw"), np.zeros(len(place) * built.replicas))
             simulation.write((layer, "db"), 0)
 
     def _begin(self, simulation: Simulation, parameters: Parameters, batch: Batch, rates: NDArray[Any] | None) -> None:
@@ -149,8 +142,7 @@ class Brian2Engine(Engine):
             simulation.write((layer, model.neuron.membrane), v.ravel())
             b = np.tile(np.asarray(bias[coupling.bias_of], float), len(batch))
             if rates is not None and layer is layers[1]:
-                received = couplings[0].forward(rates, parameters.weights[0].astype(float)) * couplings[0].scale
-                b += received.ravel()
+                b += couplings[0].forward(rates, parameters.weights[0].astype(float)).ravel()
             simulation.write((layer, "b"), b)
         if rates is not None:
             simulation.write((layers[0], "rate"), rates.ravel())

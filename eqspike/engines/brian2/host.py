@@ -1,31 +1,61 @@
-"""Brian2 as a guest: its preferences, its device and how it shows errors stay as the program that imports it has them."""
+"""Brian2 as a guest: it changes nothing of the program that imports it, and nothing that is set there changes our numbers.
+
+As it is imported, Brian2 takes over how errors are shown and what Control-C does, and it runs what stands behind the equals
+signs of a file `brian_preferences` in the working directory, whoever has put it there. It does none of this here.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from ...errors import EqspikeError
 
-_hook = sys.excepthook
-import brian2 as b2
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import RuntimeDevice, get_device
-
-sys.excepthook = _hook  # Brian2 takes over how errors are shown, of whatever program imports it
+_hook, _handler = sys.excepthook, signal.getsignal(signal.SIGINT)
+try:
+    with chdir(os.sep) if os.path.exists("brian_preferences") else nullcontext():
+        import brian2 as b2
+        from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+        from brian2.devices.device import RuntimeDevice, get_device
+except Exception as error:  # of the user's own preferences, for instance
+    reason = " ".join(str(error).split())[:300]
+    raise EqspikeError(
+        f"Brian2 cannot be imported ({type(error).__name__}: {reason}); is there a mistake in ~/.brian/user_preferences?"
+    ) from error
+finally:
+    sys.excepthook = _hook
+    if signal.getsignal(signal.SIGINT) is not _handler:
+        signal.signal(signal.SIGINT, _handler)
 
 _devices: Any = sys.modules["brian2.devices.device"]  # an attribute of that name is something else
-NUMBERS = {"core.default_float_dtype": np.float64, "codegen.string_expression_target": "numpy"}
+OURS = {
+    "core.default_float_dtype": np.float64,
+    "codegen.string_expression_target": "numpy",
+    "core.stop_on_keyboard_interrupt": False,  # which would end a phase early, as if it were over
+}
+PLACES = (
+    "compiler",
+    "_dirs",
+    "_location",
+    "_architecture",
+    "cache_dir",
+    "directory",
+)  # where things are on this machine
 
 
 @contextmanager
 def preferences(**wanted: Any) -> Iterator[None]:
-    """Brian2's preferences (`codegen.target` is written codegen__target) as they are wanted, and afterwards as they were."""
-    values = NUMBERS | {name.replace("__", "."): value for name, value in wanted.items()}
+    """Brian2's preferences as shipped, but for ours and those `wanted` (`codegen.target` is written codegen__target).
+
+    Where a compiler and its libraries are remains as it is. Afterwards everything is as it was.
+    """
+    values = _shipped() | OURS | {name.replace("__", "."): value for name, value in wanted.items()}
     before = {name: b2.prefs[name] for name in values}
     try:
         for name, value in values.items():
@@ -34,6 +64,16 @@ def preferences(**wanted: Any) -> Iterator[None]:
     finally:
         for name, value in before.items():
             b2.prefs[name] = value
+
+
+def _shipped() -> dict[str, Any]:
+    """What decides how Brian2 computes, as it is by default."""
+    return {
+        f"{group}.{name}": preference.default
+        for group, (members, _) in b2.prefs.pref_register.items()
+        for name, preference in members.items()
+        if group.partition(".")[0] in ("codegen", "core", "devices", "legacy") and not name.endswith(PLACES)
+    }
 
 
 @contextmanager
@@ -55,7 +95,7 @@ def standalone() -> Iterator[Any]:
     before, _devices.active_device = _devices.active_device, own
     try:
         own.activate(build_on_run=False)
-        with preferences(devices__cpp_standalone__openmp_threads=0):
+        with preferences():
             yield own
     finally:
         _devices.active_device = before

@@ -104,13 +104,14 @@ class Replicas:
         coupling, neuron = self.model.couplings[n], self.model.neuron
         name, statement = neuron.receiving[0], neuron.receive
         up, down = (_replaced(statement, name, f"{name}_{side}") for side in ("post", "pre"))
+        down = _replaced(down, "w", "w_down")
         learn_up, learn_down = (f"dw += phase_sign_post * {self._reading(f'_{side}')}" for side in ("post", "pre"))
         if n == 0 and self.direct:
             codes = {"on_post": "dw += phase_sign_post * total_share * rate_pre"}
         else:
             codes = {"on_pre": f"{up}\n{learn_up}", "on_post": learn_down if n == 0 else f"{down}\n{learn_down}"}
         ends = self.layers[n], self.layers[n + 1]
-        pair = b2.Synapses(*ends, "w : 1\ndw : 1", name=f"eqspike_pair_{n}", **codes, **common)
+        pair = b2.Synapses(*ends, "w : 1\nw_down : 1\ndw : 1", name=f"eqspike_pair_{n}", **codes, **common)
         synapses, copies = coupling.synapses(), np.arange(replicas)[:, None]
         pair.connect(
             i=(copies * coupling.pre + synapses.pre).ravel(), j=(copies * coupling.post + synapses.post).ravel()

@@ -24,6 +24,10 @@ class Simulation(ABC):
         """Whether it can be presented anything more."""
         return True
 
+    def fits(self, copies: int, direct: bool) -> bool:
+        """Whether it is usable, with so many copies and this kind of input."""
+        return self.usable and (copies, direct) == (self.built.replicas, self.built.direct)
+
     @property
     @abstractmethod
     def now(self) -> float:

@@ -76,12 +76,12 @@ class Standalone(Simulation):
     """One copy of the network, in a process of its own. Raises EqspikeError if its code cannot be compiled, or if it ends."""
 
     def __init__(self, model: Model, direct: bool) -> None:
-        with tempfile.TemporaryDirectory(prefix="eqspike-") as name:
-            self.built, self._places = _written(model, direct, Path(name))
-            program = compile_project(Path(name))
+        with _directory() as directory:
+            self.built, self._places = _written(model, direct, directory)
+            program = compile_project(directory)
             self._process = subprocess.Popen(
                 [program],
-                cwd=name,
+                cwd=directory,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -181,6 +181,15 @@ class Place:
         return cls(number, np.dtype(variable.dtype), None if variable.dynamic else variable.size)
 
 
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A temporary directory that outlives neither its block nor this process, however that ends."""
+    with tempfile.TemporaryDirectory(prefix="eqspike-", ignore_cleanup_errors=True) as name:
+        guard = ["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", name]  # reads until nobody could write any more
+        with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
+            yield Path(name)
+
+
 def _command(what: int, place: int = 0, count: int = 0) -> bytes:
     return np.array([what, place, count], np.int64).tobytes()
 
@@ -227,7 +236,7 @@ def _variables(built: Replicas) -> Iterator[Variable]:
     for layer in built.layers:
         own = sorted({*layer.equations.names, "lastspike", "not_refractory", "_spikespace"})
         yield from ((layer, name) for name in own if name in layer.variables)
-    yield from ((pair, name) for pair in built.pairs for name in ("w", "dw"))
+    yield from ((pair, name) for pair in built.pairs for name in ("w", "w_down", "dw"))
     if not built.direct:
         yield from ((built.generator, name) for name in RASTER)
 

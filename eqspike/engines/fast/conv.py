@@ -91,8 +91,8 @@ class Patches(Way):
             _geometry(channels, maps, lists[1], lists[0], lists[2], coupling.above[0] * coupling.above[1]),
         )
 
-    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        return weights, np.ascontiguousarray(weights.transpose(0, 1, 3, 2))
+    def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        return up, np.ascontiguousarray(down.transpose(0, 1, 3, 2))
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
         partial = np.empty((len(source.lit_count), change.size), self.dtype)

@@ -15,18 +15,13 @@ from ...model.couplings import Coupling
 from ...model.couplings.dense import Dense
 from ...threads import Crew
 from .deliver import address, list_geometry, listed, rows
-from .draw import GROUP
+from .draw import padded
 from .drive import PATTERNS, TILE, drive_dense
 from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
 
 BLOCKS = 2  # of rows of dW, so that there are tiles enough to share out
-
-
-def padded(number: int, multiple: int = GROUP) -> int:
-    """The next multiple."""
-    return -(-number // multiple) * multiple
 
 
 class Way(ABC):
@@ -40,8 +35,8 @@ class Way(ABC):
         self.coupling, self.dtype = coupling, np.dtype(dtype)
 
     @abstractmethod
-    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Weights as `up` and `down` read them; nothing goes down to the input. Views or buffers: valid until the next call."""
+    def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Weights of both ways as `self.up` and `self.down` read them; nothing goes down to the input. Views or buffers: valid until the next call."""
 
     @abstractmethod
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
@@ -59,8 +54,8 @@ class Listed(Way):
         order = np.argsort(synapses.pre, kind="stable")
         self._synapses = tuple(part[order] for part in (synapses.pre, synapses.post, synapses.weight))
 
-    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        return weights, weights
+    def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        return up, down
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
         pre, post, weight = self._synapses
@@ -82,15 +77,15 @@ class Rows(Way):
         self._down: NDArray[Any] | None = None
         self._tables: NDArray[Any] | None = None
 
-    def prepare(self, weights: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if input_:
-            return weights, weights
+            return up, down
         pre, post = self.coupling.shape
         if self._up is None or self._down is None:
             self._up = aligned((pre, padded(post)), self.dtype)
             self._down = aligned((post, padded(pre)), self.dtype)
-        self._up[:, :post] = weights
-        self._down[:, :pre] = weights.T
+        self._up[:, :post] = up
+        self._down[:, :pre] = down.T
         return self._up, self._down
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:

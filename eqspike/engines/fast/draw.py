@@ -18,6 +18,11 @@ from .vectors import call, clear, lowest_bit, pointer, shifted
 GROUP = 16
 
 
+def padded(number: int, multiple: int = GROUP) -> int:
+    """The next multiple."""
+    return -(-number // multiple) * multiple
+
+
 @inlined
 def receive(b, thread, layers, given, scratch, kept):
     """The input spikes of a sample, and what the first layer receives of them; the number of pixels that spike."""

@@ -27,16 +27,23 @@ class Emitter:
     numbers: Any  # pointer
     element: ir.Type
     width: int  # 1: plain numbers
+    row: int = 0  # length of a row of numbers, where neurons have their own; 0: one for all
+    at: Any = None  # place of the neuron, or of the first of the vector, in such a row
 
     @property
     def type(self) -> Any:
         return self.element if self.width == 1 else ir.VectorType(self.element, self.width)
 
     def number(self, name: str) -> Any:
-        """One of the layer's numbers, in every lane."""
-        place = ir.Constant(I64, self.places.index(name))
-        value = self.builder.load(self.builder.gep(self.numbers, [place]), typ=self.element)
-        return value if self.width == 1 else splat(self.builder, value, self.width)
+        """One of the layer's numbers, in every lane; or each neuron's own."""
+        builder, place = self.builder, ir.Constant(I64, self.places.index(name) * max(self.row, 1))
+        if self.row and self.width > 1:
+            address = builder.gep(self.numbers, [builder.add(place, self.at)])
+            align = 4 if isinstance(self.element, ir.FloatType) else 8
+            return builder.load(builder.bitcast(address, self.type.as_pointer()), align=align, typ=self.type)
+        place = builder.add(place, self.at) if self.row else place
+        value = builder.load(builder.gep(self.numbers, [place]), typ=self.element)
+        return value if self.width == 1 else splat(builder, value, self.width)
 
     def constant(self, value: float) -> Any:
         one = ir.Constant(self.element, float(value))

@@ -18,11 +18,10 @@ from ...model.parameters import Parameters
 from ...model.recording import Recording
 from ...model.schedule import Phase
 from ...model.spiking import Model
-from ...randomness import INPUT_SPIKES, MEMBRANE, SPLITS
+from ...randomness import INPUT_SPIKES, LOSS, MEMBRANE, SPLITS
 from ...threads import crew
 from .. import Engine, EngineSettings, NotANumber, Presentation, engines
-from .couple import padded
-from .draw import GROUP
+from .draw import GROUP, padded
 from .drive import PATTERNS, TILE
 from .layout import Layout
 from .records import Given, Kept, Plan, Scratch, Seen, Source
@@ -58,7 +57,7 @@ class FastEngine(Engine):
         """As `Engine.present` says."""
         threads, plan = self._crew.count, self._layout.plan(tuple(phases), scale)
         steps = int((plan.raster_from + plan.steps).max())
-        encoded = self.model.encoding.encode(batch.images, steps)
+        encoded = self.model.encode(batch.images, steps)
         given = self._given(parameters, batch, encoded)
         scratch, kept, spikes_below = self._memory(plan, batch, steps)
         seen = self._seen(plan, batch, record)
@@ -87,12 +86,12 @@ class FastEngine(Engine):
         for first, coupling, values in zip(layout.offset, couplings, parameters.biases):
             bias[:, first : first + coupling.post] = values[coupling.bias_of]
         if isinstance(encoded, Direct):
-            received = couplings[0].forward(encoded.rates, parameters.weights[0]) * couplings[0].scale
+            received = couplings[0].forward(encoded.rates, parameters.weights[0])
             bias[:, : couplings[0].post] += received.astype(self._dtype)
         targets = np.zeros((len(batch), layout.sizes[-1]), self._dtype)
         targets[np.arange(len(batch)), batch.labels] = self.model.target_rate
-        keys = np.empty((len(batch), 2), np.uint64)
-        purposes = np.array([INPUT_SPIKES, MEMBRANE])
+        keys = np.empty((len(batch), 3), np.uint64)
+        purposes = np.array([INPUT_SPIKES, MEMBRANE, LOSS])
         stream_keys(self.model.seed, purposes, SPLITS[batch.split], batch.epoch, batch.samples, keys)
         return Given(
             probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
@@ -108,8 +107,8 @@ class FastEngine(Engine):
     def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
         """Tell the layers where the weights are; the arrays that are there."""
         arrays: list[NDArray[Any]] = []
-        for n, (way, weights) in enumerate(zip(self._layout.ways, parameters.weights)):
-            above, below = way.prepare(weights, input_=n == 0)
+        for n, (way, up, down) in enumerate(zip(self._layout.ways, parameters.weights, parameters.down, strict=True)):
+            above, below = way.prepare(up, down, input_=n == 0)
             self._layers.up[n, 1], self._layers.down[n, 1] = above.ctypes.data, below.ctypes.data
             arrays += [above, below]
         return arrays
@@ -138,6 +137,7 @@ class FastEngine(Engine):
             raster=self._buffer("raster", (threads, padded(pixels) // GROUP, steps), np.uint16),
             drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), tile))),
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
+            sent=self._buffer("sent", (threads, words), np.uint64),
             spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             g=self._buffer("g", (threads, rows, M)),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ...model.schedule import Phase, sources
 from ...model.spiking import Model
 from . import conv  # noqa: F401  # which enters its way
-from .couple import padded, way
+from .couple import way
+from .draw import padded
 from .neuron import Layer
 from .neuron_code import Compiled
 from .records import Layers, Plan, Traces
@@ -28,9 +29,13 @@ class Layout:
         self.sizes = np.array([coupling.post for coupling in model.couplings])
         self.offset = np.concatenate([[0], np.cumsum([padded(n) for n in self.sizes])])  # in a row of neurons
         self.word = np.concatenate([[0], np.cumsum([padded(n, 64) // 64 for n in self.sizes])])  # in a row of bits
-        hidden = Layer(model.neuron, model.values, model.traces)
-        outputs = Layer(model.neuron, model.values, model.output_traces, nudged=model.pulled)
-        self.neurons = [hidden] * (len(self.sizes) - 1) + [outputs]
+        last = len(self.sizes) - 1
+        kinds = [(model.traces, False)] * last + [(model.output_traces, model.pulled)]
+        if model.varied:
+            self.neurons = [Layer(model.neuron, model.layer_values(n), *kind) for n, kind in enumerate(kinds)]
+        else:
+            hidden, outputs = (Layer(model.neuron, model.values, *kind) for kind in (kinds[0], kinds[-1]))
+            self.neurons = [hidden] * last + [outputs]
         self.code = {layer: Compiled(layer, self.dtype) for layer in dict.fromkeys(self.neurons)}
         self.ways = [way(coupling, self.dtype) for coupling in model.couplings]
         self.plan = lru_cache(maxsize=8)(self._plan)
@@ -69,6 +74,7 @@ class Layout:
             receives=neuron.states.index(neuron.receiving[0]),
             membrane=neuron.states.index(neuron.membrane),
             drive=self.ways[0].drive,
+            loss=float(self.model.loss),
         )
 
     def traces(self) -> Traces:
@@ -116,7 +122,7 @@ class Layout:
         )
 
     def _numbers(self, pulls: Sequence[float]) -> NDArray[Any]:
-        """What the neurons' code reads, for the pull of each phase's nudge [P, L, C]."""
+        """What the neurons' code reads, for the pull of each phase's nudge [P, L, C]; C numbers, or rows of them."""
         numbers_of = lru_cache(maxsize=None)(lambda layer, pull: layer.numbers(pull))  # a matrix exponential each
         numbers = [[numbers_of(layer, pull if layer.nudged else 0.0) for layer in self.neurons] for pull in pulls]
         longest = max(len(row) for phase in numbers for row in phase)

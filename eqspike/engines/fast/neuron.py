@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from scipy.linalg import expm
 
 from ...model import text
 from ...model.neurons import Neuron
+from .draw import padded
 
 WAIT = "_wait"  # steps for which a neuron is refractory still
 
@@ -29,7 +31,7 @@ class Layer:
     """
 
     neuron: Neuron
-    values: Mapping[str, float]  # of the settings that the text names, and dt
+    values: Mapping[str, Any]  # numbers of the settings that the text names, and dt; arrays [N] where neurons differ
     traces: Mapping[str, float] = field(default_factory=dict)
     nudged: bool = False
 
@@ -56,8 +58,37 @@ class Layer:
         decay = np.append(np.zeros(len(own)), -1 / self.traces["rho"])
         return np.vstack([np.column_stack([slopes, pull * offsets]), decay]), np.append(offsets, 0.0)
 
+    @property
+    def size(self) -> int:
+        """Number of neurons, where they differ; 0: they are all alike."""
+        return max(np.size(value) for value in self.values.values() if np.ndim(value)) if self.differ else 0
+
+    @property
+    def differ(self) -> bool:
+        """Whether neurons have values of their own."""
+        return any(np.ndim(value) for value in self.values.values())
+
+    @property
+    def row(self) -> int:
+        """Length of a row of numbers, one for each neuron and padding; 0 where neurons are alike."""
+        return padded(self.size)
+
     def numbers(self, pull: float = 0.0) -> NDArray[np.float64]:
-        """What the compiled functions read, for one strength of the nudge, in the order of `places`."""
+        """What the compiled functions read, for one strength of the nudge, in the order of `places` [C].
+
+        Where neurons differ, a row for each number, one after the other [C * row].
+        """
+        if not self.differ:
+            return self._numbers(pull)
+        each = np.array([self.alone(n)._numbers(pull) for n in range(self.size)])
+        return np.pad(each, ((0, self.row - self.size), (0, 0)), mode="edge").T.ravel()
+
+    def alone(self, n: int) -> Layer:
+        """A layer that is all like one of the neurons."""
+        own = {name: float(value[n]) if np.ndim(value) else value for name, value in self.values.items()}
+        return replace(self, values=own)
+
+    def _numbers(self, pull: float) -> NDArray[np.float64]:
         dt = self.values["dt"]
         found: dict[str, float] = {f"decay {name}": math.exp(-dt / tau) for name, tau in self.traces.items()}
         found |= {f"kick {name}": self.values["dt_ref"] / tau for name, tau in self.traces.items()}
@@ -89,7 +120,7 @@ class Layer:
     @property
     def terms(self) -> dict[str, list[str]]:
         """For each variable of the neuron, what its next value depends on, `b` included (method exact)."""
-        slopes, offsets = self._right_sides(1.0)
+        slopes, offsets = (self.alone(0) if self.differ else self)._right_sides(1.0)
         reach = (np.column_stack([slopes, offsets]) != 0).astype(int)
         reach = np.vstack([reach, np.zeros(reach.shape[1], int)]) + np.eye(len(reach) + 1, dtype=int)
         reach = np.linalg.matrix_power(reach, len(reach)) != 0  # over several variables too

@@ -54,13 +54,13 @@ def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
     function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, number, mask, I64]), "advance")
     state, stride, numbers, drive, bits, vectors = function.args
     builder = ir.IRBuilder(function.append_basic_block())
-    emitter = Emitter(builder, layer.places, numbers, element, width)
+    emitter = Emitter(builder, layer.places, numbers, element, width, layer.row)
 
     def vector_at(place: Any) -> Any:
         return builder.bitcast(place, emitter.type.as_pointer())
 
     with loop(builder, vectors) as vector:
-        first = builder.mul(vector, ir.Constant(I64, width))
+        first = emitter.at = builder.mul(vector, ir.Constant(I64, width))
         places = {
             name: vector_at(builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, n)), first)]))
             for n, name in enumerate(layer.states)
@@ -154,11 +154,11 @@ def _reset(module: ir.Module, layer: Layer, element: ir.Type) -> None:
     function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, I32.as_pointer(), I64]), "reset")
     state, stride, numbers, spiking, count = function.args
     builder = ir.IRBuilder(function.append_basic_block())
-    emitter = Emitter(builder, layer.places, numbers, element, 1)
+    emitter = Emitter(builder, layer.places, numbers, element, 1, layer.row)
     statements = text.statements(layer.neuron.reset)
     touched = {*text.names(*(s.right for s in statements)), *(s.name for s in statements), *layer.traces}
     with loop(builder, count) as n:
-        neuron = builder.sext(builder.load(builder.gep(spiking, [n]), typ=I32), I64)
+        neuron = emitter.at = builder.sext(builder.load(builder.gep(spiking, [n]), typ=I32), I64)
         places = {
             name: builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, row)), neuron)])
             for row, name in enumerate(layer.states)

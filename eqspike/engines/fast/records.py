@@ -27,6 +27,7 @@ class Layers(NamedTuple):
     receives: int  # row of the state that spikes arrive in
     membrane: int  # row of the state that begins uniform in [0, 1)
     drive: np.uint64  # function that finds what the first layer receives in all steps; 0: step by step, by `up`
+    loss: float  # probability that a spike is lost
 
 
 class Plan(NamedTuple):
@@ -61,7 +62,7 @@ class Given(NamedTuple):
 
     probability: NDArray[np.float64]  # [B, N] of a spike in a step; empty if the raster is known
     raster: NDArray[np.uint8]  # [B, T, N]; empty if spikes are drawn
-    keys: NDArray[np.uint64]  # [B, 2] of the streams of input spikes and membranes
+    keys: NDArray[np.uint64]  # [B, 3] of the streams of input spikes, membranes and losses
     bias: NDArray[Any]  # [1 or B, M]
     targets: NDArray[Any]  # [B, outputs]
     rate_of_count: float  # counted spikes in the readout as a rate
@@ -74,6 +75,7 @@ class Scratch(NamedTuple):
     kept: NDArray[Any]  # [threads, snapshots, S, M]
     b: NDArray[Any]  # [threads, M]
     bits: NDArray[np.uint64]  # [threads, words]
+    sent: NDArray[np.uint64]  # [threads, words] of these, the spikes that are not lost
     base: NDArray[np.uint64]  # [threads, N + 32]
     thresholds: NDArray[np.uint64]  # [threads, N + 32]
     raster: NDArray[np.uint16]  # [threads, groups, T]
@@ -137,6 +139,7 @@ class At(NamedTuple):
     state: int
     b: int
     bits: int
+    sent: int
     spiking: int
     numbers: int
     drive: int

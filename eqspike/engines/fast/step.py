@@ -19,6 +19,7 @@ from ...kernels import compiled, inlined
 from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
+from .start import begin, forget, keep_start, pull_outputs
 from .streams import uniform
 from .vectors import (
     call,
@@ -62,7 +63,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
             if plan.row[p] >= 0:
                 keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
             pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
-            run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen)
+            run(b, p, thread, recorded, count, given.keys[b, 2], layers, plan, traces, scratch, kept, seen)
             count_inputs(b, p, thread, count, plan, kept, seen)
             recorded += plan.steps[p]
             if plan.readout[p]:
@@ -77,7 +78,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
 
 
 @inlined
-def run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen):
+def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
     at = places(b, p, thread, layers, plan, scratch, kept, seen)
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
@@ -93,10 +94,12 @@ def run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen
             call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
         for word in range(words):
             at.bits[word] &= layers.valid[word]
+        if layers.loss > 0:
+            lose(layers, key, recorded + t, at)
         if row >= 0:
             place = thread * rows + row + t
             read(layers, traces, at.state, plan.sign[p], shifted(pointer(scratch.g), place * M))
-            copy(shifted(pointer(scratch.q), place * words), at.bits, words)
+            copy(shifted(pointer(scratch.q), place * words), at.sent, words)
         if count:
             r = plan.raster_from[p] + t
             arrive(
@@ -104,14 +107,22 @@ def run(b, p, thread, recorded, count, layers, plan, traces, scratch, kept, seen
             )
             trace_inputs(traces, at.inputs, scratch.inputs.shape[3], count, at.raster, scratch.raster.shape[2], r)
         for layer in range(L):
-            spikes = list_spikes(layers, layer, at)
+            spikes = list_spikes(layers, layer, at.sent, at.spiking)
             if spikes:
                 note(layer, spikes, row + t, layers, plan, p, at, kept.hidden.shape[2])
-                send(layer, spikes, layers, plan.numbers.shape[2], at)
+                send(layer, spikes, layers, at)
+            if layers.loss > 0:
+                spikes = list_spikes(layers, layer, at.bits, at.spiking)
+            if spikes:
+                state, numbers = (
+                    shifted(at.state, layers.offset[layer]),
+                    shifted(at.numbers, layer * plan.numbers.shape[2]),
+                )
+                call(layers.reset[layer], (state, M, numbers, at.spiking, spikes))
         if len(seen.history):
             place = b * seen.history.shape[1] + recorded + t
             copy(shifted(pointer(seen.history), place * cells), at.state, cells)
-            copy(shifted(pointer(seen.history_bits), place * words), at.bits, words)
+            copy(shifted(pointer(seen.history_bits), place * words), at.sent, words)
 
 
 @inlined
@@ -124,6 +135,7 @@ def places(b, p, thread, layers, plan, scratch, kept, seen):
         shifted(pointer(scratch.state), thread * scratch.state.shape[1] * M),
         shifted(pointer(scratch.b), thread * M),
         shifted(pointer(scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.sent if layers.loss > 0 else scratch.bits), thread * layers.word[-1]),
         shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
         shifted(pointer(plan.numbers), p * len(layers.neurons) * plan.numbers.shape[2]),
         shifted(pointer(scratch.drive), thread * scratch.drive.shape[1] * scratch.drive.shape[2]),
@@ -136,8 +148,8 @@ def places(b, p, thread, layers, plan, scratch, kept, seen):
 
 
 @inlined
-def send(layer, spikes, layers, stride, at):
-    """Have the spikes of a layer reach its neighbours, and reset those who spiked."""
+def send(layer, spikes, layers, at):
+    """Have the spikes of a layer reach its neighbours."""
     M = layers.offset[-1]
     arriving = shifted(at.state, layers.receives * M)
     if layer + 1 < len(layers.neurons):
@@ -151,8 +163,6 @@ def send(layer, spikes, layers, stride, at):
         )
     if layer > 0:
         deliver(layers.down, layer, at.spiking, spikes, layers.kick[layer], shifted(arriving, layers.offset[layer - 1]))
-    state, numbers = shifted(at.state, layers.offset[layer]), shifted(at.numbers, layer * stride)
-    call(layers.reset[layer], (state, M, numbers, at.spiking, spikes))
 
 
 @inlined
@@ -174,52 +184,6 @@ def note(layer, spikes, row, layers, plan, p, at, stride):
         for n in range(spikes):
             neuron = first + at.spiking[n]
             at.hidden[(neuron // GROUP * stride + (row >> 6)) * GROUP + neuron % GROUP] |= uint64(1) << uint64(row & 63)
-
-
-@inlined
-def begin(layers, key, state, rows):
-    """The state at the start of a presentation: membranes uniform in [0, 1), all else 0."""
-    M, number = layers.offset[-1], uint64(0)
-    clear(state, rows * M)
-    for layer in range(len(layers.neurons)):
-        for n in range(layers.neurons[layer]):
-            state[layers.membrane * M + layers.offset[layer] + n] = uniform(key, number)
-            number += uint64(1)
-
-
-@inlined
-def forget(b, kept):
-    """Clear what a presentation adds to."""
-    if len(kept.bias):
-        clear(shifted(pointer(kept.hidden), b * kept.hidden[0].size), kept.hidden[0].size)
-        clear(shifted(pointer(kept.shared), b * kept.shared[0].size), kept.shared[0].size)
-        clear(shifted(pointer(kept.forward), b * kept.forward[0].size), kept.forward[0].size)
-        clear(shifted(pointer(kept.bias), b * kept.bias.shape[1]), kept.bias.shape[1])
-
-
-@inlined
-def keep_start(b, slot, layers, traces, state, inputs, kept):
-    """Keep the traces at the start of a phase that is learned from."""
-    pixels, M = kept.input_start.shape[3], layers.offset[-1]
-    for k in range(len(traces.share)):
-        place = (b * kept.start.shape[1] + slot) * len(traces.share) + k
-        copy(shifted(pointer(kept.input_start), place * pixels), shifted(inputs, k * pixels), pixels)
-        for layer in range(len(layers.neurons)):
-            first, end = layers.offset[layer], layers.offset[layer + 1]
-            source = shifted(state, traces.row[layer, k] * M + first)
-            copy(shifted(pointer(kept.start), place * M + first), source, end - first)
-
-
-@inlined
-def pull_outputs(b, p, thread, layers, plan, given, scratch, seen):
-    """The current into every neuron in this phase: its bias and, for the outputs, the constant part of the nudge."""
-    M, first = layers.offset[-1], layers.offset[-2]
-    bias, b_row = shifted(pointer(given.bias), b % len(given.bias) * M), shifted(pointer(scratch.b), thread * M)
-    copy(b_row, bias, M)
-    one = plan.sign[p] * 0 + 1
-    for n in range(layers.neurons[-1]):
-        rate = one * (seen.readout[b, n] * given.rate_of_count)
-        b_row[first + n] = bias[first + n] + (plan.nudge[p, 0] * given.targets[b, n] + plan.nudge[p, 1] * rate)
 
 
 @inlined
@@ -253,13 +217,32 @@ def trace_inputs(traces, inputs, pixels, count, raster, stride, r):
 
 
 @inlined
-def list_spikes(layers, layer, at):
+def lose(layers, key, step, at):
+    """Of the spikes of a step, mark those that are sent: each is lost by chance, keyed by (step, neuron)."""
+    total = uint64(0)
+    for layer in range(len(layers.neurons)):
+        total += uint64(layers.neurons[layer])
+    before = uint64(step) * total
+    for layer in range(len(layers.neurons)):
+        for w in range(layers.word[layer], layers.word[layer + 1]):
+            word, sent, first = at.bits[w], uint64(0), uint64(64 * (w - layers.word[layer]))
+            while word:
+                bit = uint64(lowest_bit(word))
+                if uniform(key, before + first + bit) >= layers.loss:
+                    sent |= uint64(1) << bit
+                word &= word - uint64(1)
+            at.sent[w] = sent
+        before += uint64(layers.neurons[layer])
+
+
+@inlined
+def list_spikes(layers, layer, bits, spiking):
     """Write the places, within their layer, of the neurons that spike; their number."""
     count = 0
     for w in range(layers.word[layer], layers.word[layer + 1]):
-        word, first = at.bits[w], 64 * (w - layers.word[layer])
+        word, first = bits[w], 64 * (w - layers.word[layer])
         while word:
-            at.spiking[count] = first + lowest_bit(word)
+            spiking[count] = first + lowest_bit(word)
             count += 1
             word &= word - uint64(1)
     return count

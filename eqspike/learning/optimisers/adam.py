@@ -15,6 +15,7 @@ from pydantic import Field
 
 from ...kernels import compiled
 from ...model.parameters import Parameters
+from ...reading import refill
 from . import OptimiserSettings, optimisers, scale
 
 MOST = 0.999999  # of what is kept: in float32, more is 1
@@ -55,7 +56,11 @@ class Adam:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with these."""
-        self.mean[:], self.square[:], self.steps = state["mean"], state["square"], int(state["steps"])
+        steps = np.array(self.steps)
+        refill(self.mean, state, "mean")
+        refill(self.square, state, "square", low=0)
+        refill(steps, state, "steps", low=0)
+        self.steps = int(steps)
 
 
 @compiled

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...model.parameters import Parameters
+from ...reading import refill
 from . import OptimiserSettings, optimisers, scale
 
 
@@ -41,4 +42,4 @@ class Momentum:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with this velocity."""
-        self.velocity.vector[:] = state["velocity"]
+        refill(self.velocity.vector, state, "velocity")

@@ -1,53 +1,198 @@
-"""How a weight is stored, written and read. The loop writes through it and every network reads through it.
+"""Imperfect hardware: how weights are kept, written and read, and what else differs from chip to chip. A fault is a leaf.
 
     network computes with   hardware.read(stored)
     training does           hardware.write(stored, update)      stored -= update, as well as the hardware can
 
-A leaf is a class with `Settings`; what differs from device to device is drawn from the seed, and what it keeps from batch to
-batch is in `state`, which a checkpoint holds.
+`[hardware.quantised]` in a TOML file switches the fault `quantised` on, with the settings of its file; any number of them act
+together, in the order of their `stage`. What differs from device to device is drawn from the seed; what is kept from batch to batch is
+in `state`, which a checkpoint holds. Without a fault weights are numbers, and nothing is copied.
+
+A leaf derives from `Fault` and overrides what it spoils. Weights come to it as one vector of all couplings, biases are not
+kept in devices. A way down with weights of its own (`feedback.py`) is a second vector, with a fault of its own of each kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Protocol
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
 
+import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
+from ...errors import EqspikeError
+from ...randomness import HARDWARE, generator, stream
 from ...registry import Registry
-from ...settings import Part, Text
+from ...settings import Part
 from ..parameters import Parameters
+
+if TYPE_CHECKING:
+    from ..spiking import Model
+
+UP, DOWN = PATHS = "up", "down"
+
+
+class FaultSettings(Part):
+    """Settings of a fault."""
 
 
 class HardwareSettings(Part):
-    """What every hardware has."""
-
-    name: Annotated[Text, Field(max_length=100)] = "ideal"
+    """The faults that are on, by name: a field for each."""
 
 
-class Hardware(Protocol):
-    """How weights are kept."""
+@dataclass(frozen=True)
+class Cells:
+    """The devices that keep one vector of weights."""
 
-    Settings: ClassVar[type[HardwareSettings]]
+    parameters: Parameters  # whose weights they keep
+    path: str  # UP or DOWN
+    seed: int  # of this fault
 
-    def __init__(self, settings: HardwareSettings, parameters: Parameters, seed: int) -> None: ...
+    def per_weight(self, values: tuple[float, ...]) -> NDArray[np.float64]:
+        """A value for each weight, from one for all couplings or one for each."""
+        shapes = [prod(coupling.shape) for coupling in self.parameters.couplings]
+        if len(values) not in (1, len(shapes)):
+            raise EqspikeError(
+                f"hardware: {len(values)} values for {len(shapes)} weight matrices: give 1 or {len(shapes)}"
+            )
+        return np.repeat(values * len(shapes) if len(values) == 1 else values, shapes)
 
-    def read(self, stored: Parameters) -> Parameters:
+    def frozen(self, shared: bool = False) -> np.random.Generator:
+        """Draws what differs from device to device, always the same; `shared`: the same for both ways."""
+        return generator(self.seed, HARDWARE, sample=2 if shared else PATHS.index(self.path))
+
+    def draw(self, epoch: int, sample: int, after: bool) -> np.random.Generator:
+        """Draws what differs from write to write, before or after the sum."""
+        return generator(self.seed, HARDWARE, epoch=epoch, sample=4 * sample + 2 * after + PATHS.index(self.path))
+
+
+class Fault:
+    """Something that hardware does not do ideally. All vectors are of weights [W]; what is not overridden is ideal."""
+
+    Settings: ClassVar[type[FaultSettings]]
+    stage: ClassVar[int] = 0  # faults act in this order
+
+    def __init__(self, settings: Any, cells: Cells) -> None:
+        self.settings, self.cells = settings, cells
+
+    def program(self, stored: NDArray[Any]) -> None:
+        """Write weights that were found elsewhere into the devices, in place."""
+
+    def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
+        """Make of the update, in place, what will be subtracted from `stored`."""
+
+    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+        """Make of the sum that was written, in place, what the devices keep of it."""
+
+    def read(self, stored: NDArray[Any]) -> NDArray[Any]:
         """What the network computes with; may be `stored` itself."""
-        ...
+        return stored
 
-    def write(self, stored: Parameters, update: Parameters, epoch: int, sample: int) -> None:
-        """Subtract an update from what is stored, in place; (epoch, first sample of the batch) key its random numbers."""
-        ...
+    def own_way_down(self, parameters: Parameters) -> NDArray[Any] | None:
+        """The first weights of the way down, if it is to have weights of its own."""
+        return None
+
+    def downward(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """What the way down makes of the weights that it reads; may be `weights` themselves."""
+        return weights
+
+    def model(self, model: Model) -> Model:
+        """The spiking network with this fault in it."""
+        return model
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """What it keeps from batch to batch, apart from `stored`."""
-        ...
+        """What it keeps from batch to batch."""
+        return {}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state`."""
-        ...
 
 
-hardware: Registry[type[Hardware]] = Registry("hardware", __name__)
+class Hardware:
+    """All faults that are on, around the weights of one network."""
+
+    def __init__(self, settings: HardwareSettings, parameters: Parameters, seed: int) -> None:
+        self.seed, self.layout = seed, parameters
+        named = [(name, getattr(settings, name)) for name in type(settings).model_fields]
+        self._kinds = sorted(((hardware[name], name, part) for name, part in named), key=lambda kind: kind[0].stage)
+        self.faults = {UP: self._made(UP)}
+        own = [fault.own_way_down(parameters) for fault in self.faults[UP]]
+        self.down = next((weights for weights in own if weights is not None), None)
+        if self.down is not None:
+            self.faults[DOWN] = self._made(DOWN)
+        for path, weights in self._kept(parameters):
+            for fault in self.faults[path]:
+                fault.program(weights)
+
+    def _made(self, path: str) -> list[Fault]:
+        seeds = [stream(self.seed, HARDWARE, sample=crc32(name.encode())) >> 1 for _, name, _ in self._kinds]
+        return [
+            kind(part, Cells(self.layout, path, seed)) for (kind, _, part), seed in zip(self._kinds, seeds, strict=True)
+        ]
+
+    def _kept(self, stored: Parameters) -> list[tuple[str, NDArray[Any]]]:
+        """The vectors of weights that devices keep."""
+        return [(UP, stored.synapses), *([] if self.down is None else [(DOWN, self.down)])]
+
+    def read(self, stored: Parameters) -> Parameters:
+        """What the network computes with; `stored` itself where nothing is amiss."""
+        if not self._kinds:
+            return stored
+        acting = stored.copy()
+        acting.synapses[:] = self._read(UP, stored.synapses)
+        down = acting.synapses if self.down is None else self._read(DOWN, self.down)
+        for fault in self.faults[UP]:
+            down = fault.downward(down)
+        if down is not acting.synapses:
+            acting.down = acting.shaped(down)
+        return acting
+
+    def _read(self, path: str, weights: NDArray[Any]) -> NDArray[Any]:
+        for fault in self.faults[path]:
+            weights = fault.read(weights)
+        return weights
+
+    def write(self, stored: Parameters, update: Parameters, epoch: int, sample: int) -> None:
+        """Subtract an update from what is stored, in place; (epoch, first sample of the batch) key its random numbers."""
+        if not self._kinds:
+            stored.vector -= update.vector
+            return
+        for bias, change in zip(stored.biases, update.biases, strict=True):
+            bias -= change
+        for path, weights in self._kept(stored):
+            change = update.synapses.copy()
+            for fault in self.faults[path]:
+                fault.change(change, weights, fault.cells.draw(epoch, sample, after=False))
+            weights -= change
+            for fault in self.faults[path]:
+                fault.settle(weights, fault.cells.draw(epoch, sample, after=True))
+
+    def model(self, model: Model) -> Model:
+        """The spiking network with these faults in it."""
+        for fault in self.faults[UP]:
+            model = fault.model(model)
+        return model
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the faults keep from batch to batch, and the weights of the way down."""
+        state = {
+            f"{path}/{name}/{key}": value
+            for path, faults in self.faults.items()
+            for (_, name, _), fault in zip(self._kinds, faults, strict=True)
+            for key, value in fault.state().items()
+        }
+        return state | ({} if self.down is None else {"down": self.down})
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from `state`. Raises LookupError or ValueError if it is that of another network."""
+        for path, faults in self.faults.items():
+            for (_, name, _), fault in zip(self._kinds, faults, strict=True):
+                prefix = f"{path}/{name}/"
+                fault.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        if self.down is not None:
+            self.down[:] = state["down"]
+
+
+hardware: Registry[type[Fault]] = Registry("hardware fault", __name__)

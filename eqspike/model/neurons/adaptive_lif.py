@@ -4,7 +4,7 @@
     dI/dt = -I/tau_syn
     dtheta/dt = -theta/tau_theta          how far the threshold stands above 1
 
-A spike when v > 1 + theta takes 1 + theta from v and adds `jump` to theta. Without leak, a constant current I gives the
+A spike when v > v_threshold + theta takes v_threshold + theta from v and adds `jump` to theta. Without leak, a constant current I gives the
 rate r that solves r (1 + k r) = I with k = jump tau_theta/dt_ref, where theta hardly moves between two spikes (adaptive
 threshold: Bellec et al., Nature Communications 11:3625, 2020, there with a reset by a constant).
 """
@@ -36,8 +36,8 @@ adaptive_lif = neurons.register("adaptive-lif")(
             dtheta/dt = -theta/tau_theta : 1
         """,
         limit="v = clip(v, v_floor, inf)",
-        threshold="v > 1 + theta",
-        reset="v -= 1 + theta; theta += jump",
+        threshold="v > v_threshold + theta",
+        reset="v -= v_threshold + theta; theta += jump",
         receive="I += w*dt_ref/tau_syn",
     )
 )

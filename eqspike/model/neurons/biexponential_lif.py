@@ -30,8 +30,8 @@ biexponential_lif = neurons.register("biexponential-lif")(
             ds/dt = -s/tau_rise : 1
         """,
         limit="v = clip(v, v_floor, inf)",
-        threshold="v > 1",
-        reset="v -= 1",
+        threshold="v > v_threshold",
+        reset="v -= v_threshold",
         receive="s += w*dt_ref/tau_rise",
     )
 )

@@ -29,8 +29,8 @@ refractory_lif = neurons.register("refractory-lif")(
         """,
         refractory="tau_ref",
         limit="v = clip(v, v_floor, inf)",
-        threshold="v > 1",
-        reset="v -= 1",
+        threshold="v > v_threshold",
+        reset="v -= v_threshold",
         receive="I += w*dt_ref/tau_syn",
     )
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from ...model.couplings import Shape
 from ...model.parameters import Parameters
 from ...reading import BROKEN, open_regular
 from ..arrays import read_parameters
+from ..reader import Reader
 from ..records import FORMAT as RUN_FORMAT
 from ..records import FORMAT_VERSION as RUN_FORMAT_VERSION
 from ..records import Run, run_path
@@ -51,6 +52,7 @@ def of_run(run: Run) -> Weights:
         "created": run.created,
         "seed": run.experiment.seed,
         "versions": run.versions,
+        "earlier_versions": run.earlier_versions,
         "dataset": run.dataset["name"],
         "dataset_checksum": run.dataset["checksum"],
         "dataset_location": run.dataset["location"],
@@ -68,10 +70,30 @@ def image_shape(provenance: dict[str, Any]) -> Shape | None:
     return None if shape is None else tuple(int(side) for side in shape)
 
 
+def checked_provenance(given: Any, path: Path) -> dict[str, Any]:
+    """What an export says of its origin. Raises EqspikeError for what no run could have said."""
+    if not isinstance(given, dict):
+        raise EqspikeError(f"{path}: its provenance is not a table")
+    provenance: dict[str, Any] = {
+        "dataset_location": "",
+        "test_error": None,
+        **given,
+    }  # version 0.1.0 knew no locations
+    for name in ("dataset", "dataset_checksum", "dataset_location"):
+        if not isinstance(provenance.get(name), str):
+            raise EqspikeError(f"{path}: provenance.{name} is not a text")
+    error, shape = provenance["test_error"], provenance.get("dataset_image_shape", [1, 1])
+    if error is not None and not (isinstance(error, (int, float)) and 0 <= error <= 1):
+        raise EqspikeError(f"{path}: provenance.test_error is not a share from 0 to 1")
+    if not isinstance(shape, list) or len(shape) not in (2, 3) or not all(type(n) is int and n > 0 for n in shape):
+        raise EqspikeError(f"{path}: provenance.dataset_image_shape is not (height, width) or (height, width, colours)")
+    return provenance
+
+
 def _git_commit() -> str | None:
     """Commit of the checkout that this code runs from; None outside of one."""
     root = Path(__file__).parents[3]
-    if not (root / ".git").exists():  # installed: a repository further up is somebody else's
+    if not os.path.exists(root / ".git"):  # installed: a repository further up is somebody else's
         return None
     try:
         answer = subprocess.run(
@@ -87,6 +109,12 @@ def load_weights(path: Path | str) -> Weights:
 
     Raises EqspikeError for anything else, for broken files and for weights that are not numbers.
     """
+    held = load_any(path)
+    return of_run(held) if isinstance(held, Run) else held
+
+
+def load_any(path: Path | str) -> Run | Weights:
+    """What a file is, a run or an export. Raises EqspikeError as `load_weights` does."""
     path = run_path(Path(path))
     if not path.exists():
         raise EqspikeError(f"{path}: there is no such file; give an export, a run file or the directory of a run")
@@ -103,10 +131,11 @@ def load_weights(path: Path | str) -> Weights:
         raise EqspikeError(f"{path}: these are not readable weights: {error}") from error
     with read_hdf5(path, "run file or export", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
         if file.attrs["format"] == FORMAT:
-            experiment = validated(json.loads(file.attrs["experiment"]), f"{path}: experiment")
-            provenance = json.loads(file.attrs["provenance"])
-            return Weights(experiment, read_parameters(file, experiment, image_shape(provenance), path), provenance)
-        return of_run(read_run(file, path))
+            reader = Reader(file, str(path))
+            experiment = validated(reader.json("experiment"), f"{path}: experiment")
+            provenance = checked_provenance(reader.json("provenance"), path)
+            return Weights(experiment, read_parameters(reader, experiment, image_shape(provenance)), provenance)
+        return read_run(file, path)
 
 
 def fitting(weights: Weights, like: Parameters, path: Path | str) -> Parameters:

@@ -15,9 +15,10 @@ from typing import Any
 
 import h5py
 
+from ...files import write_bytes
 from ...settings import unit_of
 from ..arrays import write_parameters
-from ..sealed import write_hdf5 as write_sealed
+from ..sealed import sealed_hdf5
 from . import FORMAT, FORMAT_VERSION, Weights
 from .words import model_in_words
 
@@ -47,4 +48,4 @@ def write_hdf5(weights: Weights, path: Path) -> None:
         for name, words in model_in_words(experiment).items():
             file.require_group("model").attrs[name] = words
 
-    write_sealed(path, fill)
+    write_bytes(path, sealed_hdf5(fill))

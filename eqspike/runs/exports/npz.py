@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.npz import arrays
 from ...errors import EqspikeError
 from ...experiments import validated
-from ...files import write_whole
-from ...reading import MOST_BYTES
+from ...files import write_bytes
+from ...reading import Stored, check_swelling
 from ..arrays import assembled
-from . import FORMAT, FORMAT_VERSION, Weights, image_shape
+from ..reader import LONGEST
+from . import FORMAT, FORMAT_VERSION, Weights, checked_provenance, image_shape
+
+TEXTS = ("format", "experiment", "provenance")
 
 
 def write_npz(weights: Weights, path: Path) -> None:
@@ -28,11 +33,9 @@ def write_npz(weights: Weights, path: Path) -> None:
     contents: dict[str, NDArray[Any]] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
     contents["format_version"] = np.asarray(FORMAT_VERSION)
 
-    def write(part: str) -> None:
-        with open(part, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, sha256=digest(contents), **contents)
-
-    write_whole(path, write)
+    archive = io.BytesIO()
+    np.savez_compressed(archive, allow_pickle=False, sha256=digest(contents), **contents)
+    write_bytes(path, archive.getbuffer())
 
 
 def digest(contents: Mapping[str, NDArray[Any]]) -> str:
@@ -45,22 +48,49 @@ def digest(contents: Mapping[str, NDArray[Any]]) -> str:
 
 
 def read_npz(path: Path) -> Weights:
-    """Read an archive. Raises EqspikeError, or what NumPy raises for a broken one."""
-    with zipfile.ZipFile(path) as archive:
-        total = sum(member.file_size for member in archive.infolist())
-    if total > MOST_BYTES:
-        raise EqspikeError(f"{path}: holds {total:,} bytes, at most {MOST_BYTES:,} are read")
-    with np.load(path, allow_pickle=False) as file:
-        if str(file["format"]) != FORMAT:
+    """Read an archive; nothing in it but what `write_npz` writes. Raises EqspikeError for anything else, and a broken one."""
+    with arrays(path, (*TEXTS, "format_version", "sha256")) as head:
+        form = _text(head, "format", path)
+        if form != FORMAT:
             raise EqspikeError(f"{path}: this archive is not an eqspike export")
-        if int(file["format_version"]) > FORMAT_VERSION:
-            raise EqspikeError(f"{path}: written by a newer eqspike (format {file['format_version']})")
-        if "sha256" in file and str(file["sha256"]) != digest({name: file[name] for name in file if name != "sha256"}):
-            raise EqspikeError(
-                f"{path}: damaged or changed since it was written: its SHA-256 is not the one that it carries"
-            )
-        experiment = validated(json.loads(str(file["experiment"])), f"{path}: experiment")
-        count = sum(name.startswith("weights_") for name in file)
-        weights, biases = ([file[f"{kind}_{n}"] for n in range(count)] for kind in ("weights", "biases"))
-        provenance = json.loads(str(file["provenance"]))
-        return Weights(experiment, assembled(experiment, weights, biases, image_shape(provenance), path), provenance)
+        version = _stored(head, "format_version", path)
+        if version.shape or version.dtype.kind not in "iu" or version.read() > FORMAT_VERSION:
+            raise EqspikeError(f"{path}: written by a newer eqspike, known up to format {FORMAT_VERSION}")
+        experiment = validated(json.loads(_text(head, "experiment", path)), f"{path}: experiment")
+        provenance = checked_provenance(json.loads(_text(head, "provenance", path)), path)
+        contents = {name: head[name].read() for name in head if name != "sha256"}
+        seal = _text(head, "sha256", path) if "sha256" in head else None
+    count = experiment.network.matrices
+    names = [f"{kind}_{n}" for kind in ("weights", "biases") for n in range(count)]
+    with arrays(path, names) as stored:
+        check_swelling(path, sum(array.bytes for array in stored.values()))
+        noted = [_noted(_stored(stored, name, path), name, contents) for name in names]
+        parameters = assembled(experiment, noted[:count], noted[count:], image_shape(provenance), path)
+    if seal is not None and seal != digest(contents):  # version 0.1.0 wrote none
+        raise EqspikeError(
+            f"{path}: damaged or changed since it was written: its SHA-256 is not the one that it carries"
+        )
+    return Weights(experiment, parameters, provenance)
+
+
+def _stored(held: Mapping[str, Stored], name: str, path: Path) -> Stored:
+    if name not in held:
+        raise EqspikeError(f"{path}: this archive is not an eqspike export, or not a whole one: {name} is missing")
+    return held[name]
+
+
+def _text(held: Mapping[str, Stored], name: str, path: Path) -> str:
+    stored = _stored(held, name, path)
+    if stored.shape or stored.dtype.kind != "U" or stored.dtype.itemsize > 4 * LONGEST:
+        raise EqspikeError(f"{path}: {name} is not a text, or too long a one")
+    return str(stored.read())
+
+
+def _noted(stored: Stored, name: str, contents: dict[str, NDArray[Any]]) -> Stored:
+    """An array that is among the `contents` once it has been read."""
+
+    def read() -> NDArray[Any]:
+        contents[name] = stored.read()
+        return contents[name]
+
+    return replace(stored, read=read)

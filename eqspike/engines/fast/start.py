@@ -1,0 +1,55 @@
+"""What stands at the start of a presentation and of each of its phases."""
+
+from __future__ import annotations
+
+from numba import uint64
+
+from ...kernels import inlined
+from .streams import uniform
+from .vectors import clear, copy, pointer, shifted
+
+
+@inlined
+def begin(layers, key, state, rows):
+    """The state at the start of a presentation: membranes uniform in [0, 1), all else 0."""
+    M, number = layers.offset[-1], uint64(0)
+    clear(state, rows * M)
+    for layer in range(len(layers.neurons)):
+        for n in range(layers.neurons[layer]):
+            state[layers.membrane * M + layers.offset[layer] + n] = uniform(key, number)
+            number += uint64(1)
+
+
+@inlined
+def forget(b, kept):
+    """Clear what a presentation adds to."""
+    if len(kept.bias):
+        clear(shifted(pointer(kept.hidden), b * kept.hidden[0].size), kept.hidden[0].size)
+        clear(shifted(pointer(kept.shared), b * kept.shared[0].size), kept.shared[0].size)
+        clear(shifted(pointer(kept.forward), b * kept.forward[0].size), kept.forward[0].size)
+        clear(shifted(pointer(kept.bias), b * kept.bias.shape[1]), kept.bias.shape[1])
+
+
+@inlined
+def keep_start(b, slot, layers, traces, state, inputs, kept):
+    """Keep the traces at the start of a phase that is learned from."""
+    pixels, M = kept.input_start.shape[3], layers.offset[-1]
+    for k in range(len(traces.share)):
+        place = (b * kept.start.shape[1] + slot) * len(traces.share) + k
+        copy(shifted(pointer(kept.input_start), place * pixels), shifted(inputs, k * pixels), pixels)
+        for layer in range(len(layers.neurons)):
+            first, end = layers.offset[layer], layers.offset[layer + 1]
+            source = shifted(state, traces.row[layer, k] * M + first)
+            copy(shifted(pointer(kept.start), place * M + first), source, end - first)
+
+
+@inlined
+def pull_outputs(b, p, thread, layers, plan, given, scratch, seen):
+    """The current into every neuron in this phase: its bias and, for the outputs, the constant part of the nudge."""
+    M, first = layers.offset[-1], layers.offset[-2]
+    bias, b_row = shifted(pointer(given.bias), b % len(given.bias) * M), shifted(pointer(scratch.b), thread * M)
+    copy(b_row, bias, M)
+    one = plan.sign[p] * 0 + 1
+    for n in range(layers.neurons[-1]):
+        rate = one * (seen.readout[b, n] * given.rate_of_count)
+        b_row[first + n] = bias[first + n] + (plan.nudge[p, 0] * given.targets[b, n] + plan.nudge[p, 1] * rate)

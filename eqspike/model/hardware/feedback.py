@@ -1,0 +1,63 @@
+"""A way down that is not the way up: mismatched, or with weights of its own.
+
+    tied     the weight of the way up
+    own      weights of its own from the start, which get the same updates; with `decay` both fade likewise, and so become
+             alike (Kolen and Pollack 1994, doi 10.1109/ICNN.1994.374486; Akrout et al. 2019)
+    fixed    random weights that never change (feedback alignment, Lillicrap et al. 2016)
+
+Whatever it reads, it reads times 1 + mismatch n, n standard normal, drawn once for each weight. Weights of its own are drawn
+uniformly within the range that the way up begins with. Nothing goes down to the input.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..parameters import Parameters
+from . import DOWN, Cells, Fault, FaultSettings, hardware
+
+
+class FeedbackSettings(FaultSettings):
+    """The way down."""
+
+    kind: Literal["tied", "own", "fixed"] = "own"
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share that both ways lose with each batch, kind "own"
+    mismatch: Annotated[float, Field(ge=0, le=10)] = 0.0  # standard deviation, relative
+
+
+@hardware.register("feedback")
+class Feedback(Fault):
+    """Separates the way down from the way up."""
+
+    Settings = FeedbackSettings
+    stage = 25
+
+    def __init__(self, settings: FeedbackSettings, cells: Cells) -> None:
+        super().__init__(settings, cells)
+        dtype = cells.parameters.vector.dtype
+        normal = cells.frozen(shared=True).standard_normal(len(cells.parameters.synapses))
+        self.factor = (1 + settings.mismatch * normal).astype(dtype)
+        self.kept = dtype.type(1 - settings.decay)
+
+    def own_way_down(self, parameters: Parameters) -> NDArray[Any] | None:
+        if self.settings.kind == "tied":
+            return None
+        draw = self.cells.frozen()
+        reaches = [float(np.abs(weights).max()) for weights in parameters.weights]
+        drawn = [draw.uniform(-reach, reach, w.size) for w, reach in zip(parameters.weights, reaches, strict=True)]
+        return np.concatenate(drawn).astype(parameters.vector.dtype)
+
+    def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
+        if self.settings.kind == "fixed" and self.cells.path == DOWN:
+            update[:] = 0
+
+    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+        if self.settings.kind == "own" and self.settings.decay:
+            stored *= self.kept
+
+    def downward(self, weights: NDArray[Any]) -> NDArray[Any]:
+        return weights * self.factor if self.settings.mismatch else weights
