@@ -58,14 +58,18 @@ def active_parameters(layers: Sequence[Coupling] | Sequence[int], seed: int = 0)
 
 
 def compare_engines(
-    model: Model, parameters: Parameters, batch: Batch, names: Sequence[str] = ("brian2", "fast"), least: float = 0.02
+    model: Model,
+    parameters: Parameters,
+    batch: Batch,
+    names: Sequence[str | EngineSettings] = ("brian2", "fast"),
+    least: float = 0.02,
 ) -> list[Presentation]:
-    """Present a batch in several engines, float64; the first is the reference.
+    """Present a batch in several engines, by name (float64) or with their settings; the first is the reference.
 
     Raises AssertionError for other spikes, membranes, traces or weight changes, and where a layer hardly spikes (less than
     `least` per neuron and step), since such a comparison would be empty.
     """
-    settings = [EngineSettings(name=name, precision="float64") for name in names]
+    settings = [EngineSettings(name=n, precision="float64") if isinstance(n, str) else n for n in names]
     results = [engines[s.name](model, s).present(parameters, batch, model.training(), record=True) for s in settings]
     first = results[0]
     assert first.recording is not None and first.change is not None

@@ -30,6 +30,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, at: slice) -> Batch:
+        """A part of the samples; what they are shown does not change."""
+        return Batch(self.images[at], self.labels[at], self.samples[at], self.epoch, self.split)
+
     def streams(self, seed: int, purpose: int) -> NDArray[np.uint64]:
         """Key of each sample's stream of random numbers for a purpose [B]."""
         return streams(seed, purpose, self.split, self.epoch, self.samples)

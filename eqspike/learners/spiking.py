@@ -66,7 +66,8 @@ class SpikingExperiment(Experiment):
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
         values = (2 * nudged * batch + free) * sum(sizes)  # spikes of nudged phases are kept for the rule
         if self.engine.name == "brian2":
-            values += max(batch, TEST_BATCH) * weights  # each sample has synapses of its own
+            copies = 1 if self.engine.codegen == "cpp_standalone" else max(batch, TEST_BATCH)
+            values += copies * weights  # each copy of the network has synapses of its own
         return values
 
 
@@ -206,6 +207,10 @@ class Spiking(Learner):
         """The neuron's variables and the traces that the rule reads."""
         model = model_of(experiment, ())
         return len(model.neuron.states) + len(model.output_traces)
+
+    @classmethod
+    def first_use(cls, experiment: Any) -> str:
+        return engines[experiment.engine.name].first_use(experiment.engine)
 
     @classmethod
     def describe(cls, experiment: Any) -> str:

@@ -103,6 +103,11 @@ class Learner(ABC):
         return 1
 
     @classmethod
+    def first_use(cls, experiment: Any) -> str:
+        """A line on what has to be compiled before the first batch, for those who wait; "" if nothing has to be."""
+        return ""
+
+    @classmethod
     def describe(cls, experiment: Any) -> str:
         """How it learns, in a few words."""
         return str(experiment.learner)
