@@ -9,6 +9,7 @@ takes seconds.
 
 from __future__ import annotations
 
+import time
 from typing import Any, get_args
 
 import click
@@ -26,7 +27,9 @@ FAST_BATCHES = 20  # timed together, for one of the reference's
 @click.option("--model", default="eqspike_300", show_default=True, help="Named model, or a TOML file.")
 @click.option("--rounds", default=5, show_default=True, help="Batches of each Brian2 mode.")
 @click.option("--batch", default=20, show_default=True, help="Samples in a batch.")
-@click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, default=MODES, help="Brian2 modes; repeatable.")
+@click.option(
+    "--mode", "modes", type=click.Choice(MODES), multiple=True, default=MODES, help="Brian2 modes; repeatable."
+)
 @click.option("--set", "changes", multiple=True, help="Change a setting; repeatable.")
 @as_json
 def main(model: str, rounds: int, batch: int, modes: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -> None:
@@ -44,7 +47,7 @@ def main(model: str, rounds: int, batch: int, modes: tuple[str, ...], changes: t
             runs[f"brian2, {mode}"] = lambda learner=learner: learner.gradient(next(batches))
         except EqspikeError as reason:
             missing.append(f"{mode} is left out: {reason}")
-    times = in_turn(runs, rounds)
+    times = in_turn(runs, rounds, time.perf_counter)  # `cpp_standalone` works in a process of its own
     times["fast"] /= FAST_BATCHES
     rows = [
         {

@@ -62,10 +62,11 @@ def spiking(model: str, dataset: Dataset, changes: Sequence[str] = ()) -> Spikin
     return learner
 
 
-def trainer(learner: Any) -> Callable[[Batch], Outcome]:
-    """What training does with a batch: gradient, outcome and the step of descent, at the rates of the first epoch."""
+def trainer(learner: Spiking, factor: float = 1.0) -> Callable[[Batch], Outcome]:
+    """What training does with a batch: gradient, outcome and the step of descent, at `factor` times the first epoch's rates."""
     settings = learner.experiment
-    optimiser, rates = optimisers[settings.optimiser.name](settings.optimiser, learner.parameters), rates_at(settings, 1, 0)
+    optimiser = optimisers[settings.optimiser.name](settings.optimiser, learner.parameters)
+    rates = [factor * rate for rate in rates_at(settings, 1, 0)]
 
     def step(batch: Batch) -> Outcome:
         gradient, outcome = learner.gradient(batch)
@@ -75,16 +76,18 @@ def trainer(learner: Any) -> Callable[[Batch], Outcome]:
     return step
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Wall time of a call."""
-    began = time.perf_counter()
+def seconds(run: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """Time of a call: CPU time of this process which, on one core, is the wall time that a quiet machine would show."""
+    began = clock()
     run()
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def in_turn(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, NDArray[np.float64]]:
-    """Wall times of each run [rounds], taken in turn; one more round comes before, in which they compile."""
-    times = [[seconds(run) for run in runs.values()] for _ in range(rounds + 1)][1:]
+def in_turn(
+    runs: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, NDArray[np.float64]]:
+    """Times of each run [rounds], taken in turn; one more round comes before, in which they compile."""
+    times = [[seconds(run, clock) for run in runs.values()] for _ in range(rounds + 1)][1:]
     return dict(zip(runs, np.array(times).T, strict=True))
 
 
@@ -96,7 +99,9 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool, note: str = "") -> No
     cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(cells[0]))]
     for row in cells:
-        first, *others = (cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths)))
+        first, *others = (
+            cell.ljust(width) if n == 0 else cell.rjust(width) for n, (cell, width) in enumerate(zip(row, widths))
+        )
         print("  ".join([first, *others]).rstrip())
     if note:
         print(note)
