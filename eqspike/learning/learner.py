@@ -40,12 +40,6 @@ class Outcome:
         """Class of each sample [B]."""
         return np.asarray(self.scores.argmax(axis=1))
 
-    def check(self) -> None:
-        """Raise EqspikeError for activity outside of [0, 1], which no run file holds."""
-        for n, layer in enumerate(self.activity):
-            if not (layer.min() >= -1e-6 and layer.max() <= 1 + 1e-6):
-                raise EqspikeError(f"the learner's activity of layer {n} lies outside of 0 to 1")
-
 
 class Learner(ABC):
     """Anything that predicts and that estimates the gradient of its cost. Abstract: `predict` and `gradient`."""
