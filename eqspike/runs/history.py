@@ -64,9 +64,7 @@ def read_history(reader: Reader, form: Form) -> list[Epoch]:
     columns = {name: reader.numbers(name, (count,), 0, most) for name, most in SCALARS.items()}
     changes = reader.numbers("weight_change", (count, form.layers - 1), 0)
     rates = reader.numbers("rates", (count, form.layers), -ROUNDING, 1 + ROUNDING)
-    train, test = (
-        read_counts(reader, kind, (count,), form, form.counted) for kind in ("train_counts", "test_counts")
-    )
+    train, test = (read_counts(reader, kind, (count,), form, form.counted) for kind in ("train_counts", "test_counts"))
     extra = measured.read(reader, count)
     return [
         Epoch(
@@ -119,5 +117,7 @@ def read_counts(
 
 def _count(reader: Reader, stored: str, name: str, rows: Sides, form: Form) -> NDArray[Any]:
     if form.counted is None:  # somebody's own learner counts what it likes in each phase
-        return reader.values(stored, (*rows, form.phases, *(None for _ in reader.stored(stored).shape[len(rows) + 1 :])))
+        return reader.values(
+            stored, (*rows, form.phases, *(None for _ in reader.stored(stored).shape[len(rows) + 1 :]))
+        )
     return reader.numbers(stored, (*rows, *count_shape(name, form.phases, form.layers)), lowest(name))
