@@ -44,10 +44,10 @@ def fuzzing(request) -> Iterator[Fuzzing]:
     """Time and seeds; says at the end how many there were."""
     fuzzing = Fuzzing(request.config.getoption("--minutes"), request.config.getoption("--first-seed"))
     yield fuzzing
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is not None and request.node.get_closest_marker("fuzz"):  # none in a process of pytest-xdist
+    if request.node.get_closest_marker("fuzz"):
         last = fuzzing.first + fuzzing.tried - 1
-        terminal.write_line(f"{request.node.name}: seeds {fuzzing.first:,} to {last:,}")
+        with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+            print(f"{request.node.name}: seeds {fuzzing.first:,} to {last:,}")
 
 
 @pytest.fixture

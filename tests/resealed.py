@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,8 @@ def resealed(source: Path, target: Path, *changes: Callable[[h5py.File], None]) 
 
     def change(file: h5py.File) -> None:
         for each in changes:
-            try:
+            with suppress(KeyError):
                 each(file)
-            except KeyError:
-                pass
 
     spoil(target, change)
 
