@@ -26,9 +26,15 @@ class Batch:
     samples: NDArray[np.int64]  # [B]
     epoch: int = 0
     split: Split = "train"
+    alive: NDArray[np.bool_] | None = None  # [B, N] of all layers but the input, those that may spike; None: all
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def part(self, chosen: slice) -> Batch:
+        """Some of the samples; views."""
+        rest = None if self.alive is None else self.alive[chosen]
+        return Batch(self.images[chosen], self.labels[chosen], self.samples[chosen], self.epoch, self.split, rest)
 
     def streams(self, seed: int, purpose: int) -> NDArray[np.uint64]:
         """Key of each sample's stream of random numbers for a purpose [B]."""

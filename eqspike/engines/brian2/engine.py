@@ -133,7 +133,6 @@ class Brian2Engine(Engine):
         """Every variable as it is at the start of a presentation."""
         model, sizes, couplings = self.model, parameters.sizes[1:], self.model.couplings
         membranes = np.split(uniforms(batch.streams(model.seed, MEMBRANE), sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
-        targets = (np.arange(sizes[-1]) == batch.labels[:, None]) * model.target_rate
         for layer in self.built.layers:
             for name in layer.equations.names:
                 setattr(layer, name, 0)
@@ -142,11 +141,15 @@ class Brian2Engine(Engine):
         for layer, v, coupling, bias in zip(self.built.layers[1:], membranes, couplings, parameters.biases):
             setattr(layer, model.neuron.membrane, v.ravel())
             layer.b = np.tile(bias[coupling.bias_of], len(batch))
+            layer.alive = True
+        if batch.alive is not None:
+            for layer, alive in zip(self.built.layers[1:], np.split(batch.alive, np.cumsum(sizes)[:-1], axis=1)):
+                layer.alive = alive.ravel()
         if rates is not None:
             self.built.layers[0].rate = rates.ravel()
             received = couplings[0].forward(rates, parameters.weights[0].astype(float))
             self.built.layers[1].b = self.built.layers[1].b[:] + received.ravel()
-        self.built.layers[-1].target = targets.ravel()
+        self.built.layers[-1].target = model.targets(batch.labels).ravel()
         for pair, coupling, *ways in zip(self.built.pairs, couplings, parameters.weights, parameters.down, strict=True):
             place = coupling.synapses().weight
             pair.w, pair.w_down = (np.tile(way.ravel()[place] * coupling.scale, len(batch)) for way in ways)

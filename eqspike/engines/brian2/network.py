@@ -44,9 +44,9 @@ class Replicas:
             size,
             "\n".join(
                 [text, *moving, *(f"{name} : 1" for name in parameters)]
-                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer"]
+                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer", "alive : boolean"]
             ),
-            threshold=neuron.threshold,
+            threshold=f"({neuron.threshold}) and alive",
             reset="\n".join(
                 [neuron.reset.replace(";", "\n"), *(f"{name} += dt_ref/tau_{name}" for name in traces)]
                 + ["db += phase_sign * total_share", "count += 1"]
