@@ -31,7 +31,7 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
-from ..experiments import Experiment, learners, validated
+from ..experiments import Experiment, learners, recorded
 from ..files import write_bytes
 from ..learning.contract import MOST_PHASES
 from ..learning.loop import Epoch, Evaluation
@@ -149,7 +149,7 @@ def load(path: Path | str) -> Run:
 def read(file: h5py.File, path: Path) -> Run:
     """The run in an open file; `path` names it in an error. What comes back is a run of its own settings, or EqspikeError."""
     reader = Reader(file, str(path))
-    experiment = validated(reader.json("experiment"), f"{path}: experiment")
+    experiment = recorded(reader.json("experiment"), f"{path}: experiment")
     dataset, shape = _read_dataset(reader.group("dataset"))
     parameters = read_parameters(reader.group("parameters"), experiment, shape)
     if reader.names("layers", MOST_LAYERS + 2) != parameters.layers:

@@ -63,7 +63,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
             if plan.row[p] >= 0:
                 keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
             pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
-            run(b, p, thread, recorded, count, given.keys[b, 2], layers, plan, traces, scratch, kept, seen)
+            run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen)
             count_inputs(b, p, thread, count, plan, kept, seen)
             recorded += plan.steps[p]
             if plan.readout[p]:
@@ -78,9 +78,10 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
 
 
 @inlined
-def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept, seen):
+def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
-    at = places(b, p, thread, layers, plan, scratch, kept)
+    at, key = places(b, p, thread, layers, plan, scratch, kept), given.keys[b, 2]
+    alive = shifted(pointer(given.alive), min(b, len(given.alive) - 1) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
     rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
     clear(at.counts, M)
@@ -94,7 +95,7 @@ def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept,
             state, b_row = shifted(at.state, first), shifted(at.b, first)
             call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
         for word in range(words):
-            at.bits[word] &= layers.valid[word]
+            at.bits[word] &= alive[word]
         if layers.loss > 0:
             lose(layers, key, recorded + t, at)
         if row >= 0:
