@@ -139,6 +139,11 @@ class Experiment(Part):
     def changes(self) -> list[str]:
         """The `section.key=value` that make this experiment out of the default one."""
         standard = flat(type(self).model_construct().model_dump())  # unchecked: its leaves bear the default's names
+        leaves = {name: {key: getattr(getattr(self, name), key)} for name, (_, key, _) in self.leaves.items()}
+        with suppress(ValidationError):  # what these leaves stand for if nothing else is said
+            standard = flat(type(self).model_validate(leaves).model_dump()) | {
+                key: standard[key] for key in flat(leaves)
+            }
         return [
             f"{key}={as_toml(value)}"
             for key, value in flat(self.table()).items()
