@@ -1,7 +1,8 @@
 """Running a protocol: every point is one experiment and has one run file, in a directory named after a digest of its settings.
 
 A sweep that is started again finds what is finished and does the rest. Points run in processes on this machine or, through
-the same interface, on a Dask cluster; a worker sends the contents of its run file back, so that no disk is shared.
+the same interface, on a Dask cluster; a worker sends the contents of its run file back, so that no disk is shared. Points that differ
+in faults after training share one run.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import data
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
-from ..experiments import Experiment, validated
+from ..experiments import Experiment, changed, validated
 from ..files import write_bytes
+from ..learners import build
 from ..learning.health import TrainingStopped
+from ..learning.loop import evaluate
 from ..registry import load_plugin, plugins
 from . import records
 from .protocol import Point
 from .records import Run
 from .run import train_run
 
+T = TypeVar("T")
 LOST = 3  # times that a point may lose its worker before it counts as failed
 
 
@@ -46,37 +51,76 @@ def run_sweep(
     `workers` processes of one thread each on this machine (None: one a core), or the Dask cluster at `scheduler`.
     Raises EqspikeError if the directory cannot be written, the data cannot be loaded or no scheduler answers.
     """
-    for point in points:
+    leaders = {point.directory: point for point in reversed(points) if point.table is not None}  # others train the same
+    trained = [point for point in points if point.table is None or leaders[point.directory] is point]
+    for point in trained:
         if point.table is not None:
             point.run = _finished(directory / point.directory / records.FILE_NAME, point.table)
-        if point.run is not None or point.failure:
+        if not point.after and (point.run is not None or point.failure):
             progress(point)
-    waiting = [point for point in points if point.run is None and not point.failure]
+    waiting = [point for point in trained if point.run is None and not point.failure]
     for table in {json.dumps(point.settings["data"]): point.settings for point in waiting}.values():
         load_data(validated(table), data_dir)  # what is wrong with the data is wrong with every point
+    where = None if data_dir is None else str(data_dir.resolve())
+    loaded = [*map(str, plugins)]
+    for point, content in _on_machines(
+        waiting, run_point, lambda point: (point.settings, where, loaded), workers, scheduler
+    ):
+        if content is not None:
+            _keep(point, content, directory)
+        if not point.after:
+            progress(point)
+    others = {id(point) for point in points} - {id(point) for point in trained}
+    for point in points:
+        if id(point) in others:
+            point.run, point.failure = leaders[point.directory].run, leaders[point.directory].failure
+            if not point.after:
+                progress(point)
+    tested = [point for point in points if point.after]
+    for point in tested:
+        point.error = _known_error(point, directory) if point.run is not None else None
+        if point.error is not None or point.failure:
+            progress(point)
+    again = [point for point in tested if point.error is None and not point.failure]
+    for point, error in _on_machines(
+        again, test_again, lambda point: (_content(point), point.after, where, loaded), workers, scheduler
+    ):
+        if error is not None:
+            point.error = error
+            note = {"after": point.after, "run": sha256(_content(point)).hexdigest(), "test_error": error}
+            write_bytes(_note(point, directory), json.dumps(note).encode())
+        progress(point)
+
+
+def _on_machines(
+    waiting: list[Point],
+    work: Callable[..., T],
+    arguments: Callable[[Point], tuple[Any, ...]],
+    workers: int | None,
+    scheduler: str | None,
+) -> Iterator[tuple[Point, T | None]]:
+    """Each point with what `work` gave of it, as they end; None where it failed, which the point then says."""
     tries = 0
     while waiting:
         tries += 1
         lost = []
         with _executor(min(workers or len(os.sched_getaffinity(0)), len(waiting)), scheduler) as executor:
-            for point, future in _as_completed(executor, waiting, data_dir):
+            for point, future in _as_completed(executor, waiting, work, arguments):
                 error = future.exception()
-                if error is not None and tries < LOST and isinstance(error, BrokenProcessPool):
+                if error is None:
+                    yield point, future.result()
+                elif tries < LOST and isinstance(error, BrokenProcessPool):
                     lost.append(point)  # it or its neighbour died: try again
-                    continue
-                if error is not None:
-                    point.failure = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 else:
-                    _keep(point, future.result(), directory)
-                progress(point)
+                    point.failure = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                    yield point, None
         waiting = lost
 
 
 def _as_completed(
-    executor: Executor, points: list[Point], data_dir: Path | None
-) -> Iterator[tuple[Point, Future[bytes]]]:
-    where = None if data_dir is None else str(data_dir.resolve())
-    futures = {executor.submit(run_point, point.settings, where, [*map(str, plugins)]): point for point in points}
+    executor: Executor, points: list[Point], work: Callable[..., T], arguments: Callable[[Point], tuple[Any, ...]]
+) -> Iterator[tuple[Point, Future[T]]]:
+    futures = {executor.submit(work, *arguments(point)): point for point in points}
     try:
         for future in as_completed(futures):
             yield futures[future], future
@@ -144,6 +188,39 @@ def run_point(table: dict[str, Any], data_dir: str | None, plugins_: Sequence[st
             if not isinstance(error.__cause__, TrainingStopped):
                 raise
         return path.read_bytes()  # of a run that stopped as well: its status says why
+
+
+def test_again(content: bytes, after: Sequence[str], data_dir: str | None, plugins_: Sequence[str] = ()) -> float:
+    """Test error of the run in a run file's contents, with these settings changed after training."""
+    for plugin in plugins_:
+        load_plugin(plugin)
+    with tempfile.TemporaryDirectory(prefix="eqspike-") as directory:
+        path = Path(directory) / records.FILE_NAME
+        path.write_bytes(content)
+        run = records.load(path)
+    settings = changed(run.experiment, after)
+    dataset = load_data(settings, data_dir)
+    return evaluate(build(settings, dataset, run.parameters, run.hardware), dataset.test).error
+
+
+def _content(point: Point) -> bytes:
+    assert point.run is not None and point.run.path is not None
+    return point.run.path.read_bytes()
+
+
+def _note(point: Point, directory: Path) -> Path:
+    """Where it is noted what came of testing again, beside the run file."""
+    return directory / point.directory / f"after-{sha256(json.dumps(point.after).encode()).hexdigest()[:16]}.json"
+
+
+def _known_error(point: Point, directory: Path) -> float | None:
+    """The test error that was noted, of the run as it is."""
+    try:
+        note = json.loads(_note(point, directory).read_text("utf-8"))
+        same = note["after"] == [*point.after] and note["run"] == sha256(_content(point)).hexdigest()
+        return float(note["test_error"]) if same and 0 <= note["test_error"] <= 1 else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _keep(point: Point, content: bytes, directory: Path) -> None:
