@@ -1,41 +1,32 @@
 """Running a protocol: every point is one experiment and has one run file, in a directory named after a digest of its settings.
 
-A sweep that is started again finds what is finished and does the rest. Points run in processes on this machine or, through
-the same interface, on a Dask cluster; a worker sends the contents of its run file back, so that no disk is shared. Points that differ
-in faults after training share one run.
+A sweep that is started again finds what is finished, goes on with what was interrupted and does the rest. The digest is of all
+settings, those of the defaults too: where a new version changes a default, a point is another one and has another directory. Points
+that differ only in faults after training share a run, which is tested again for each of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from hashlib import sha256
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from .. import data
-from ..data.dataset import Dataset
-from ..errors import EqspikeError
-from ..experiments import Experiment, changed, validated
+from ..errors import EqspikeError, Interrupted
+from ..experiments import validated
 from ..files import write_bytes
-from ..learners import build
-from ..learning.health import TrainingStopped
-from ..learning.loop import evaluate
-from ..registry import load_plugin, plugins
+from ..registry import plugins
 from . import records
+from .afterwards import read_error, run_file_of, test_again, write_error
 from .protocol import Point
 from .records import Run
-from .run import train_run
+from .workers import cluster, load_data, local, run_point, signals_held
 
-T = TypeVar("T")
 LOST = 3  # times that a point may lose its worker before it counts as failed
+LOOK = 0.2  # seconds between two looks at `stop`
 
 
 def run_sweep(
@@ -45,67 +36,112 @@ def run_sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Callable[[Point], None] = lambda point: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run what is not finished; every point ends with its `run` or its `failure`.
 
-    `workers` processes of one thread each on this machine (None: one a core), or the Dask cluster at `scheduler`.
-    Raises EqspikeError if the directory cannot be written, the data cannot be loaded or no scheduler answers.
+    `workers` processes of one thread each on this machine (None: one a core), or the Dask cluster at `scheduler`. When `stop`
+    says so, the points under way finish their batch, their files are written and Interrupted is raised; the same call goes on
+    with them. Raises EqspikeError if the directory cannot be written, the data cannot be loaded or no scheduler answers.
     """
-    leaders = {point.directory: point for point in reversed(points) if point.table is not None}  # others train the same
-    trained = [point for point in points if point.table is None or leaders[point.directory] is point]
-    for point in trained:
-        if point.table is not None:
-            point.run = _finished(directory / point.directory / records.FILE_NAME, point.table)
-        if not point.after and (point.run is not None or point.failure):
-            progress(point)
-    waiting = [point for point in trained if point.run is None and not point.failure]
-    for table in {json.dumps(point.settings["data"]): point.settings for point in waiting}.values():
-        load_data(validated(table), data_dir)  # what is wrong with the data is wrong with every point
-    where = None if data_dir is None else str(data_dir.resolve())
-    loaded = [*map(str, plugins)]
-    for point, content in _on_machines(
-        waiting, run_point, lambda point: (point.settings, where, loaded), workers, scheduler
-    ):
-        if content is not None:
-            _keep(point, content, directory)
+    first = {point.directory: point for point in reversed(points) if point.table is not None}  # of those trained alike
+    trained = [point for point in points if point.table is None or first[point.directory] is point]
+    for point in _trained(trained, directory, data_dir, workers, scheduler, stop):
         if not point.after:
             progress(point)
-    others = {id(point) for point in points} - {id(point) for point in trained}
     for point in points:
-        if id(point) in others:
-            point.run, point.failure = leaders[point.directory].run, leaders[point.directory].failure
-            if not point.after:
+        if point.table is not None and (same := first[point.directory]) is not point:
+            point.run, point.failure = same.run, same.failure
+            if not point.after and (point.run is not None or point.failure):
                 progress(point)
-    tested = [point for point in points if point.after]
-    for point in tested:
-        point.error = _known_error(point, directory) if point.run is not None else None
-        if point.error is not None or point.failure:
-            progress(point)
-    again = [point for point in tested if point.error is None and not point.failure]
-    for point, error in _on_machines(
-        again, test_again, lambda point: (_content(point), point.after, where, loaded), workers, scheduler
-    ):
-        if error is not None:
-            point.error = error
-            note = {"after": point.after, "run": sha256(_content(point)).hexdigest(), "test_error": error}
-            write_bytes(_note(point, directory), json.dumps(note).encode())
+    for point in _tested([point for point in points if point.after], directory, data_dir, workers, scheduler, stop):
         progress(point)
+    if stop() and not all(map(_is_over, points)):
+        finished = sum(point.test_error is not None for point in points)
+        raise Interrupted(f"with {finished} of {len(points)} points finished", "the same command goes on")
 
 
-def _on_machines(
-    waiting: list[Point],
-    work: Callable[..., T],
-    arguments: Callable[[Point], tuple[Any, ...]],
+def _is_over(point: Point) -> bool:
+    return bool(point.failure) or (point.error if point.after else point.run) is not None
+
+
+def _trained(
+    points: list[Point],
+    directory: Path,
+    data_dir: Path | None,
     workers: int | None,
     scheduler: str | None,
-) -> Iterator[tuple[Point, T | None]]:
-    """Each point with what `work` gave of it, as they end; None where it failed, which the point then says."""
+    stop: Callable[[], bool],
+) -> Iterator[Point]:
+    """Points as they have a run or a failure."""
+    for point in points:
+        if point.table is not None:
+            point.run = _finished(_kept(point, directory))
+        if point.run is not None or point.failure:
+            yield point
+    waiting = [point for point in points if point.run is None and not point.failure]
+    for table in {json.dumps(point.settings["data"]): point.settings for point in waiting}.values():
+        load_data(validated(table), data_dir)  # what is wrong with the data is wrong with every point
+
+    def submit(executor: Executor, point: Point) -> Future[bytes | None]:
+        run = _kept(point, directory)
+        begun = run.path.read_bytes() if run is not None and run.path is not None else None
+        return executor.submit(run_point, point.settings, _where(data_dir), [*map(str, plugins)], begun)
+
+    for point, content in _answers(waiting, submit, workers, scheduler, stop):
+        if content is not None:
+            _keep(point, content, directory, stop())
+        if point.run is not None or point.failure:
+            yield point
+
+
+def _tested(
+    points: list[Point],
+    directory: Path,
+    data_dir: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    stop: Callable[[], bool],
+) -> Iterator[Point]:
+    """Points as they are tested under faults after training, or have failed."""
+    for point in points:
+        if point.run is not None:
+            point.error = read_error(point, directory)
+        if point.error is not None or point.failure:
+            yield point
+    waiting = [point for point in points if point.run is not None and point.error is None]
+
+    def submit(executor: Executor, point: Point) -> Future[float]:
+        return executor.submit(test_again, run_file_of(point), point.after, _where(data_dir), [*map(str, plugins)])
+
+    for point, error in _answers(waiting, submit, workers, scheduler, stop):
+        if error is not None:
+            point.error = error
+            write_error(point, directory)
+        yield point
+
+
+def _where(data_dir: Path | None) -> str | None:
+    return None if data_dir is None else str(data_dir.resolve())
+
+
+def _answers(
+    waiting: list[Point],
+    submit: Callable[[Executor, Point], Future[Any]],
+    workers: int | None,
+    scheduler: str | None,
+    stop: Callable[[], bool],
+) -> Iterator[tuple[Point, Any]]:
+    """Points with what came of them, as it comes; None for those that failed, whose `failure` says why."""
     tries = 0
-    while waiting:
+    while waiting and not stop():
         tries += 1
         lost = []
-        with _executor(min(workers or len(os.sched_getaffinity(0)), len(waiting)), scheduler) as executor:
-            for point, future in _as_completed(executor, waiting, work, arguments):
+        count = min(workers or len(os.sched_getaffinity(0)), len(waiting))
+        with local(count) if scheduler is None else cluster(scheduler) as (executor, ask_to_stop):
+            with signals_held():
+                futures = {submit(executor, point): point for point in waiting}
+            for point, future in _ended(futures, ask_to_stop, stop):
                 error = future.exception()
                 if error is None:
                     yield point, future.result()
@@ -117,125 +153,42 @@ def _on_machines(
         waiting = lost
 
 
-def _as_completed(
-    executor: Executor, points: list[Point], work: Callable[..., T], arguments: Callable[[Point], tuple[Any, ...]]
-) -> Iterator[tuple[Point, Future[T]]]:
-    futures = {executor.submit(work, *arguments(point)): point for point in points}
+def _ended(
+    futures: dict[Future[Any], Point], ask_to_stop: Callable[[], None], stop: Callable[[], bool]
+) -> Iterator[tuple[Point, Future[Any]]]:
+    """Points as they end. Asked to stop, what has not begun does not begin any more."""
+    running, asked = {*futures}, False
     try:
-        for future in as_completed(futures):
-            yield futures[future], future
-    except BaseException:  # interrupted: what has not begun is not begun any more
+        while running:
+            ended, running = wait(running, LOOK, FIRST_COMPLETED)
+            for future in ended:
+                yield futures[future], future
+            if stop() and not asked:
+                running, asked = {future for future in running if not future.cancel()}, True
+                ask_to_stop()
+    except BaseException:
         for future in futures:
             future.cancel()
         raise
 
 
-@contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
-    if scheduler is None:
-        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        before = {name: os.environ.get(name) for name in threads}
-        os.environ.update(dict.fromkeys(threads, "1"))  # read by BLAS when a worker starts
-        try:
-            with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as executor:
-                yield executor
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-        return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise EqspikeError('--scheduler needs Dask distributed: pip install "eqspike[cluster]"') from error
-    try:
-        client = Client(scheduler, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise EqspikeError(f"--scheduler {scheduler}: no Dask scheduler answers: {error}") from error
-    with client:
-        yield client.get_executor(pure=False, retries=LOST)
-
-
-def _end_with_parent() -> None:
-    """Let no worker outlive a killed sweep."""
-
-    def watch() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def load_data(settings: Experiment, data_dir: Path | str | None, progress: Any = lambda *at: None) -> Dataset:
-    """The part of a data set that an experiment uses. Raises EqspikeError as `data.load` does."""
-    chosen = settings.data
-    return data.load(chosen.name, data_dir, progress, chosen.test_fraction).limited(
-        chosen.limit_train, chosen.limit_test
-    )
-
-
-def run_point(table: dict[str, Any], data_dir: str | None, plugins_: Sequence[str] = ()) -> bytes:
-    """Train one point, wherever this runs; the contents of its run file."""
-    for plugin in plugins_:
-        load_plugin(plugin)
-    settings = validated(table)
-    dataset = load_data(settings, data_dir)
-    with tempfile.TemporaryDirectory(prefix="eqspike-") as directory:
-        path = Path(directory) / records.FILE_NAME
-        try:
-            train_run(settings, dataset, path)
-        except EqspikeError as error:
-            if not isinstance(error.__cause__, TrainingStopped):
-                raise
-        return path.read_bytes()  # of a run that stopped as well: its status says why
-
-
-def test_again(content: bytes, after: Sequence[str], data_dir: str | None, plugins_: Sequence[str] = ()) -> float:
-    """Test error of the run in a run file's contents, with these settings changed after training."""
-    for plugin in plugins_:
-        load_plugin(plugin)
-    with tempfile.TemporaryDirectory(prefix="eqspike-") as directory:
-        path = Path(directory) / records.FILE_NAME
-        path.write_bytes(content)
-        run = records.load(path)
-    settings = changed(run.experiment, after)
-    dataset = load_data(settings, data_dir)
-    return evaluate(build(settings, dataset, run.parameters, run.hardware), dataset.test).error
-
-
-def _content(point: Point) -> bytes:
-    assert point.run is not None and point.run.path is not None
-    return point.run.path.read_bytes()
-
-
-def _note(point: Point, directory: Path) -> Path:
-    """Where it is noted what came of testing again, beside the run file."""
-    return directory / point.directory / f"after-{sha256(json.dumps(point.after).encode()).hexdigest()[:16]}.json"
-
-
-def _known_error(point: Point, directory: Path) -> float | None:
-    """The test error that was noted, of the run as it is."""
-    try:
-        note = json.loads(_note(point, directory).read_text("utf-8"))
-        same = note["after"] == [*point.after] and note["run"] == sha256(_content(point)).hexdigest()
-        return float(note["test_error"]) if same and 0 <= note["test_error"] <= 1 else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
-def _keep(point: Point, content: bytes, directory: Path) -> None:
+def _keep(point: Point, content: bytes, directory: Path, stopped: bool) -> None:
     path = directory / point.directory / records.FILE_NAME
     write_bytes(path, content)
-    point.run = _finished(path, point.settings)
-    if point.run is None:
-        point.failure = records.load(path).status
+    run = records.load(path)
+    point.run = _finished(run)
+    if point.run is None and not stopped:
+        point.failure = run.status
 
 
-def _finished(path: Path, table: dict[str, Any]) -> Run | None:
-    """The run at `path` if it is whole and that of these settings."""
+def _kept(point: Point, directory: Path) -> Run | None:
+    """The run file of a point, if there is a whole one of its settings."""
     try:
-        run = records.load(path)
+        run = records.load(directory / point.directory / records.FILE_NAME)
     except EqspikeError:
         return None
-    same = json.dumps(run.experiment.table()) == json.dumps(table)
-    return run if same and run.status == records.FINISHED else None
+    return run if json.dumps(run.experiment.table()) == json.dumps(point.settings) else None
+
+
+def _finished(run: Run | None) -> Run | None:
+    return run if run is not None and run.status == records.FINISHED else None

@@ -44,9 +44,9 @@ class Replicas:
             size,
             "\n".join(
                 [text, *moving, *(f"{parameter} : 1" for parameter in parameters)]
-                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer"]
+                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer", "alive : boolean"]
             ),
-            threshold=neuron.threshold,
+            threshold=f"({neuron.threshold}) and alive",
             reset="\n".join(
                 [neuron.reset.replace(";", "\n"), *(f"{trace} += dt_ref/tau_{trace}" for trace in traces)]
                 + ["db += phase_sign * total_share", "count += 1"]
