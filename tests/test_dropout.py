@@ -86,8 +86,7 @@ def test_halves_of_a_batch_are_nudged_under_opposite_signs(estimator):
     both, outcome = make_one("halves", 0.3).gradient(BATCH)
     beta = 0.3 * random_sign(0, BATCH)
     parts = [
-        make_one("fixed", sign * beta).gradient(BATCH[part])
-        for sign, part in ((1, slice(0, 2)), (-1, slice(2, 4)))
+        make_one("fixed", sign * beta).gradient(BATCH[part]) for sign, part in ((1, slice(0, 2)), (-1, slice(2, 4)))
     ]
     expected = np.mean([gradient.vector for gradient, _ in parts], axis=0)
     assert np.abs(expected).max() > 0
