@@ -26,6 +26,7 @@ from .errors import EqspikeError
 from .experiments import experiment, learners
 from .learners import build
 from .learners.spiking import model_of
+from .learning.contract import check_activity, check_form, check_phases
 from .learning.learner import Learner
 from .learning.loop import evaluate, make_batch, train
 from .model.couplings import Coupling, couplings
@@ -57,14 +58,18 @@ def active_parameters(layers: Sequence[Coupling] | Sequence[int], seed: int = 0)
 
 
 def compare_engines(
-    model: Model, parameters: Parameters, batch: Batch, names: Sequence[str] = ("brian2", "fast"), least: float = 0.02
+    model: Model,
+    parameters: Parameters,
+    batch: Batch,
+    names: Sequence[str | EngineSettings] = ("brian2", "fast"),
+    least: float = 0.02,
 ) -> list[Presentation]:
-    """Present a batch in several engines, float64; the first is the reference.
+    """Present a batch in several engines, by name (float64) or with their settings; the first is the reference.
 
     Raises AssertionError for other spikes, membranes, traces or weight changes, and where a layer hardly spikes (less than
     `least` per neuron and step), since such a comparison would be empty.
     """
-    settings = [EngineSettings(name=name, precision="float64") for name in names]
+    settings = [EngineSettings(name=n, precision="float64") if isinstance(n, str) else n for n in names]
     results = [engines[s.name](model, s).present(parameters, batch, model.training(), record=True) for s in settings]
     first = results[0]
     assert first.recording is not None and first.change is not None
@@ -228,11 +233,9 @@ def check_learner(name: str, *changes: str, dataset: Dataset | None = None) -> N
     classes = dataset.classes
     assert outcome.scores.shape == (10, classes) and outcome.predicted.shape == (10,)
     assert [len(a) for a in outcome.activity] == list(learner.parameters.sizes), "activity has one row for each layer"
-    for count in outcome.counts.values():
-        assert len(count) == len(learner.phases), "the first axis of a count is the learner's phases"
-    if learner.counted is not None:
-        assert {*outcome.counts} == {*learner.counted}, "a learner that says what it counts counts that"
-    outcome.check()
+    check_phases(learner.phases)
+    check_form(learner, outcome, len(batch))
+    check_activity(outcome)
     again = learner.predict(batch)
     np.testing.assert_array_equal(again.scores, outcome.scores, "a second prediction differs from the first")
     state = {key: value.copy() for key, value in learner.state().items()}

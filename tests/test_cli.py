@@ -103,7 +103,7 @@ BAD = {
     "unwritable output": (["train", "--out", "/proc/run"], "/proc/run"),
     "output is a file": (["train", "--out", "a-file"], "a-file"),
     "no run": (["evaluate", "nowhere"], "nowhere"),
-    "a file that is no run": (["show", "a-file"], "a-file"),
+    "a file that is not a run": (["show", "a-file"], "a-file"),
     "no such sample": (["plot", "RUN", "--sample", "-1"], "--sample -1"),
     "unknown command": (["fly"], "fly"),
     "unknown option": (["train", "--fast"], "--fast"),

@@ -36,7 +36,7 @@ def test_both_engines_silence_the_same_neurons(both):
 
 def test_a_silent_neuron_neither_acts_nor_learns():
     learner = make("fast", network(SIZES[1:-1], *DROPPED), parameters(SIZES, 0, -0.5, 1.0))
-    one = BATCH.part(slice(0, 1))
+    one = BATCH[0:1]
     gradient, outcome = learner.gradient(one)
     chosen = alive(one, SIZES, 0.4, learner.model.seed)[0]
     first, second = chosen[:70], chosen[70:75]
@@ -54,7 +54,7 @@ def test_a_silent_neuron_neither_acts_nor_learns():
 
 def test_who_is_silent_depends_on_the_sample_and_the_epoch_alone():
     masks = alive(BATCH, SIZES, 0.4, 0)
-    np.testing.assert_array_equal(masks[2:3], alive(BATCH.part(slice(2, 3)), SIZES, 0.4, 0))
+    np.testing.assert_array_equal(masks[2:3], alive(BATCH[2:3], SIZES, 0.4, 0))
     assert (masks[0] != masks[1]).any() and (masks != alive(replace(BATCH, epoch=9), SIZES, 0.4, 0)).any()
     many = replace(BATCH, samples=np.arange(4) + 100)
     assert abs(alive(many, (6, 5000, 3), 0.4, 0)[:, :5000].mean() - 0.6) < 0.02
@@ -86,8 +86,7 @@ def test_halves_of_a_batch_are_nudged_under_opposite_signs(estimator):
     both, outcome = make_one("halves", 0.3).gradient(BATCH)
     beta = 0.3 * random_sign(0, BATCH)
     parts = [
-        make_one("fixed", sign * beta).gradient(BATCH.part(part))
-        for sign, part in ((1, slice(0, 2)), (-1, slice(2, 4)))
+        make_one("fixed", sign * beta).gradient(BATCH[part]) for sign, part in ((1, slice(0, 2)), (-1, slice(2, 4)))
     ]
     expected = np.mean([gradient.vector for gradient, _ in parts], axis=0)
     assert np.abs(expected).max() > 0

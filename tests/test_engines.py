@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import signal
 import subprocess
 import sys
 
@@ -163,7 +164,7 @@ def variant(name: str, **changes) -> str:
     """A neuron that differs from the LIF in its text; registered once."""
     if name not in neurons:
         text = {field: getattr(lif, field) for field in ("equations", "threshold", "reset", "receive", "limit")}
-        neurons.register(name)(Neuron(LIFSettings, **text | changes))
+        neurons.register(name)(Neuron(**{"Settings": LIFSettings} | text | changes))
     return name
 
 
@@ -178,6 +179,18 @@ def test_an_edited_equation_is_what_both_engines_run(method):
     edited = compare_engines(*scenario(f"neuron.model={name}"))[1]
     plain = compare_engines(*scenario())[1]
     assert 0 < sum(layer.sum() for layer in edited.spikes[1:]) < sum(layer.sum() for layer in plain.spikes[1:])
+
+
+def test_a_setting_may_be_zero():
+    """The symbolic solution of linear equations would divide by it."""
+
+    class Settings(LIFSettings):
+        alpha: float = 0.0
+
+    equations = lif.equations.replace("-v/tau_m", "-v/tau_m + alpha*v/dt_ref")
+    name = variant("with-alpha", equations=equations, Settings=Settings)
+    compare_engines(*scenario(f"neuron.model={name}"))
+    compare_engines(*scenario(f"neuron.model={name}", "neuron.alpha=-0.05"))
 
 
 def test_equations_that_are_not_linear_are_not_taken_for_linear():
@@ -244,6 +257,55 @@ def test_brian2_of_the_host_is_left_as_it_was():
         b2.prefs.core.default_float_dtype = before[1]
     again = make("brian2", network((5,)), parameters((12, 5, 3)), codegen="cython").gradient(samples(2, 12, 3))[0]
     assert plain.vector.tobytes() == again.vector.tobytes(), "the host's preferences changed the engine's numbers"
+
+
+def test_preferences_of_the_host_change_no_number():
+    """Whatever a user's `user_preferences` may say of how Brian2 computes."""
+    learner, batch = (
+        make("brian2", network((5,), "neuron.model=refractory-lif"), parameters((12, 5, 3))),
+        samples(2, 12, 3),
+    )
+    expected = learner.gradient(batch)[0].copy()
+    odd = {
+        "core.default_float_dtype": np.float32,
+        "core.network.default_schedule": ["start", "resets", "synapses", "thresholds", "groups", "end"],
+        "codegen.target": "cython",
+        "codegen.loop_invariant_optimisations": False,
+        "legacy.refractory_timing": True,
+    }
+    before = {name: b2.prefs[name] for name in odd}
+    try:
+        for name, value in odd.items():
+            b2.prefs[name] = value
+        again = copy.deepcopy(learner).gradient(batch)[0]
+        assert {name: b2.prefs[name] for name in odd} == odd
+    finally:
+        for name, value in before.items():
+            b2.prefs[name] = value
+    assert expected.vector.any() and again.vector.tobytes() == expected.vector.tobytes()
+
+
+def test_control_c_in_a_phase_is_raised():
+    """Brian2 would end the phase there, as if it were over."""
+    learner, batch = make("brian2", network((5,)), parameters((12, 5, 3))), samples(3, 12, 3)
+    expected = learner.gradient(batch)[0].copy()
+    run, interrupted = learner.engine.built.network.run, []
+
+    def run_and_interrupt(*arguments, **options):
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        interrupted.append(True)
+        return run(*arguments, **options)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    learner.engine.built.network.run = run_and_interrupt
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            learner.present(batch, learner.model.training())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        learner.engine.built.network.run = run
+    assert interrupted and learner.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
 
 
 def test_errors_of_the_host_are_shown_as_the_host_wants():

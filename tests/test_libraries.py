@@ -86,10 +86,20 @@ def test_variables_of_the_environment(usual, tmp_path, variables):
 
 @pytest.mark.parametrize("variables", [{"MPLBACKEND": "none"}, {"NUMBA_DISABLE_JIT": "1"}], ids=str)
 def test_both_engines_run_under_them(tmp_path, variables):
-    """Brian2 imports matplotlib, too."""
+    """Brian2 imports matplotlib, too. A file of its own in the working directory would be run, and must then be right."""
+    (tmp_path / "brian_preferences").write_text("core.default_float_dtype = __import__('os').mkdir('harm')\nno\n")
     for engine in ("brian2", "fast"):
         process = run_sim(*RUN[:-1], engine, "--engine", engine, "--limit-train", "4", cwd=tmp_path, **variables)
         assert process.returncode == 0, process.stderr.decode()
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_mistake_in_brian2s_preferences_is_one_line(tmp_path):
+    (tmp_path / ".brian").mkdir()
+    (tmp_path / ".brian/user_preferences").write_text("no\n")
+    process = run_sim(*RUN, "--engine", "brian2", cwd=tmp_path, HOME=str(tmp_path))
+    assert process.returncode == 2 and process.stderr.count(b"\n") == 1
+    assert b"Brian2 cannot be imported" in process.stderr and b"~/.brian/user_preferences" in process.stderr
 
 
 def test_a_script_runs_under_them(tmp_path):

@@ -39,7 +39,7 @@ def test_what_leaves_the_image_is_lost_and_nothing_comes_in_again():
 
 def test_a_shift_depends_on_the_sample_and_the_epoch_alone():
     batch = dots(20)
-    alone = shifted(batch.part(slice(5, 6)), SHAPE, 1, 0)
+    alone = shifted(batch[5:6], SHAPE, 1, 0)
     np.testing.assert_array_equal(alone.images[0], shifted(batch, SHAPE, 1, 0).images[5])
     assert (shifted(replace(batch, epoch=3), SHAPE, 1, 0).images != shifted(batch, SHAPE, 1, 0).images).any()
 

@@ -168,12 +168,13 @@ def _joules(value: float | None) -> str:
 def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], picture: Path, screen: Console) -> None:
     from ..experiments import validated
     from ..learners import build
+    from ..learners.spiking import SpikingExperiment
     from ..learning.loop import evaluate
     from ..learning.work import Work
     from ..view.drawing import new_figure
     from ..view.sweeps import Tradeoff, cost_label, tradeoff
 
-    if "spikes" not in run.epochs[-1].test_counts:
+    if not isinstance(run.experiment, SpikingExperiment):
         raise EqspikeError("--plot shows spikes against accuracy; this run has none")
     device = next(table.device[estimate.device] for table in tables if table.name == estimate.table)
     lines: dict[str, list[Tradeoff]] = {}

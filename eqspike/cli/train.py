@@ -191,6 +191,8 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
     )
     for line in learners[settings.learner].warnings(settings):
         screen.print(f"[yellow]warning:[/] {clean(line)}", soft_wrap=True)
+    if wait := learners[settings.learner].first_use(settings):
+        screen.print(wait)
     with progress_bar(screen) as bar:
         task = bar.add_task("getting ready", total=None, speed="", error="")
         total = len(dataset.train) * settings.training.epochs

@@ -28,7 +28,7 @@ class EngineSettings(Compute):
     """How a spiking network is simulated."""
 
     name: Annotated[Text, Field(max_length=100)] = "fast"
-    codegen: Literal["numpy", "cython"] = "numpy"  # Brian2's code generation target
+    codegen: Literal["numpy", "cython", "cpp_standalone"] = "numpy"  # how Brian2 runs; the last one is its fastest
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Engine(ABC):
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
         self.model, self.settings = model, settings
+
+    @classmethod
+    def first_use(cls, settings: EngineSettings) -> str:
+        """A line on what has to be compiled before the first presentation; "" if nothing has to be."""
+        return ""
 
     @abstractmethod
     def present(

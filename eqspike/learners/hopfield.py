@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment, learners
@@ -138,6 +139,10 @@ class Hopfield(Learner):
     def network(self) -> RateNetwork:
         """The dynamics under the weights as the hardware reads them now."""
         return RateNetwork(self.hardware.read(self.parameters), self.activation, self.step, self.order)
+
+    @classmethod
+    def first_use(cls, experiment: Any) -> str:
+        return kernels.state()
 
     @classmethod
     def describe(cls, experiment: Any) -> str:

@@ -80,7 +80,8 @@ class SpikingExperiment(Experiment):
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
         values = (2 * nudged * batch + free) * sum(sizes)  # spikes of nudged phases are kept for the rule
         if self.engine.name == "brian2":
-            values += max(batch, TEST_BATCH) * weights  # each sample has synapses of its own
+            copies = 1 if self.engine.codegen == "cpp_standalone" else max(batch, TEST_BATCH)
+            values += copies * weights  # each copy of the network has synapses of its own
         return values
 
 
@@ -147,9 +148,9 @@ class Spiking(Learner):
         sign, middle = self._beta_sign(batch), len(batch) // 2
         if self.model.plasticity.beta_sign != "halves" or not middle:
             return self._gradient(batch, sign, len(batch))
-        first, seen = self._gradient(batch.part(slice(None, middle)), sign, len(batch))
+        first, seen = self._gradient(batch[:middle], sign, len(batch))
         kept = first.copy()  # the engine's memory, which the second half takes
-        change, also_seen = self._gradient(batch.part(slice(middle, None)), -sign, len(batch))
+        change, also_seen = self._gradient(batch[middle:], -sign, len(batch))
         change.vector += kept.vector
         return change, Outcome.joined([seen, also_seen])
 
@@ -248,6 +249,10 @@ class Spiking(Learner):
         """The neuron's variables and the traces that the rule reads."""
         model = model_of(experiment, ())
         return len(model.neuron.states) + len(model.output_traces)
+
+    @classmethod
+    def first_use(cls, experiment: Any) -> str:
+        return engines[experiment.engine.name].first_use(experiment.engine)
 
     @classmethod
     def describe(cls, experiment: Any) -> str:

@@ -51,12 +51,6 @@ class Outcome:
         """Class of each sample [B]."""
         return np.asarray(self.scores.argmax(axis=1))
 
-    def check(self) -> None:
-        """Raise EqspikeError for activity outside of [0, 1], which no run file holds."""
-        for n, layer in enumerate(self.activity):
-            if not (layer.min() >= -1e-6 and layer.max() <= 1 + 1e-6):
-                raise EqspikeError(f"the learner's activity of layer {n} lies outside of 0 to 1")
-
 
 class Learner(ABC):
     """Anything that predicts and that estimates the gradient of its cost. Abstract: `predict` and `gradient`."""
@@ -118,6 +112,11 @@ class Learner(ABC):
     def state_size(cls, experiment: Any) -> int:
         """Numbers that a neuron's state has."""
         return 1
+
+    @classmethod
+    def first_use(cls, experiment: Any) -> str:
+        """A line on what has to be compiled before the first batch, for those who wait; "" if nothing has to be."""
+        return ""
 
     @classmethod
     def describe(cls, experiment: Any) -> str:

@@ -69,7 +69,7 @@ def initial_parameters(
     the sizes, so scales stay below 0.5.
 
     With an `output_bias` of 0 half of the outputs start silent, at the kink of their curve, where a nudge of any useful size
-    is no small one: the estimate points away from the gradient. The mean of the targets is a bias at which all of them are
+    is not a small one: the estimate points away from the gradient. The mean of the targets is a bias at which all of them are
     active: 0.17 for a target of 0.8 and nine of 0.1.
     """
     parameters = Parameters(layers)

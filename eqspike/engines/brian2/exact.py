@@ -13,12 +13,14 @@ from .host import b2  # noqa: F401  # before anything else of Brian2's
 from brian2.parsing.sympytools import sympy_to_str  # isort: skip
 from brian2.stateupdaters.exact import get_linear_system  # isort: skip
 
+EXTREMES = {0.0: sympy.Integer(0), np.inf: sympy.oo}
+
 
 def exact(equations: Any, variables: Any, method_options: Any = None) -> str:
     """State update of linear equations dX/dt = M X + c, exact over a step, as Brian2's method.
 
     Brian2's own `exact` inverts M, so it refuses a membrane without leak. Here c is a column of the matrix: exp([[M, c], [0, 0]]
-    dt). Equal time constants become one name and infinite ones are left out: a symbolic solution would be 0/0.
+    dt). Equal constants become one name, zero and infinite ones are left out: a symbolic solution would be 0/0.
     """
     names, M, c = get_linear_system(equations, variables)
     awake = {part: 1 for m in (M, c) for part in m.atoms(sympy.Function) if "not_refractory" in str(part)}
@@ -26,11 +28,12 @@ def exact(equations: Any, variables: Any, method_options: Any = None) -> str:
     values = {
         s: np.asarray(variables[s.name].get_value()).item()
         for s in M.free_symbols
-        if getattr(variables.get(s.name), "scalar", False)
+        if getattr(variables.get(s.name), "scalar", False) and variables[s.name].constant
     }
     same: dict[float, Any] = {}
     for symbol, value in sorted(values.items(), key=lambda item: str(item[0])):
-        M, c = (m.subs(symbol, sympy.oo if np.isinf(value) else same.setdefault(value, symbol)) for m in (M, c))
+        known = EXTREMES[value] if value in EXTREMES else same.setdefault(value, symbol)
+        M, c = (m.subs(symbol, known) for m in (M, c))
     return _solved(tuple(names), sympy.ImmutableMatrix(M), sympy.ImmutableMatrix(c))
 
 

@@ -30,68 +30,74 @@ class Replicas:
         """What a synapse reads of a neuron."""
         return "(" + " + ".join(f"{share!r}*{name}{suffix}" for name, share in self.model.rule.shares.items()) + ")"
 
-    def _layer(self, size: int, output: bool, common: dict[str, Any]) -> Any:
+    def _layer(self, n: int, size: int, output: bool, common: dict[str, Any]) -> Any:
         """The neurons of a layer: the text, with the nudge as a part of `b`, and the traces."""
-        model, neuron = self.model, self.model.neuron
+        model, neuron, name = self.model, self.model.neuron, f"eqspike_layer_{n}"
         traces = model.output_traces if output else model.traces
         text = neuron.equations
         if output:
             text = "\n".join(_replaced(line, "b", f"(b + {model.nudge.current})") for line in text.splitlines())
         exactly = neuron.method == "exact"
         parameters = ["b", "target", "rate", "db", *([] if exactly else traces)]
-        moving = [f"d{name}/dt = -{name}/tau_{name} : 1" for name in traces] if exactly else []
+        moving = [f"d{trace}/dt = -{trace}/tau_{trace} : 1" for trace in traces] if exactly else []
         group = b2.NeuronGroup(
             size,
             "\n".join(
-                [text, *moving, *(f"{name} : 1" for name in parameters)]
+                [text, *moving, *(f"{parameter} : 1" for parameter in parameters)]
                 + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer", "alive : boolean"]
             ),
             threshold=f"({neuron.threshold}) and alive",
             reset="\n".join(
-                [neuron.reset.replace(";", "\n"), *(f"{name} += dt_ref/tau_{name}" for name in traces)]
+                [neuron.reset.replace(";", "\n"), *(f"{trace} += dt_ref/tau_{trace}" for trace in traces)]
                 + ["db += phase_sign * total_share", "count += 1"]
             ),
             refractory=neuron.refractory or False,
             method=exact if exactly else neuron.method,
+            name=name,
             **common,
         )
         if not exactly:  # another method is for the neuron's own equations: a trace decays exactly
-            decays = "\n".join(f"{name} *= exp(-dt/tau_{name})" for name in traces)
-            group.run_regularly(decays, when="after_groups", clock=common["clock"])
+            decays = "\n".join(f"{trace} *= exp(-dt/tau_{trace})" for trace in traces)
+            group.run_regularly(decays, when="after_groups", name=f"{name}_decay", clock=common["clock"])
         if neuron.limit:
-            group.run_regularly(neuron.limit, when="after_groups", clock=common["clock"])
-        group.run_regularly(
-            f"db += phase_sign * {self._reading()} * dt/dt_ref", when="before_synapses", clock=common["clock"]
-        )
+            group.run_regularly(neuron.limit, when="after_groups", name=f"{name}_limit", clock=common["clock"])
+        moved = f"db += phase_sign * {self._reading()} * dt/dt_ref"
+        group.run_regularly(moved, when="before_synapses", name=f"{name}_bias", clock=common["clock"])
         return group
 
     def __init__(self, model: Model, replicas: int, direct: bool) -> None:
         self.model, self.replicas, self.direct, couplings = model, replicas, direct, model.couplings
-        common = {"clock": b2.Clock(model.dt * b2.ms), "namespace": self._namespace}
+        common = {"clock": b2.Clock(model.dt * b2.ms, name="eqspike_clock"), "namespace": self._namespace}
         pixels, traces = replicas * couplings[0].pre, model.traces
         extra: list[Any] = []
         if direct:
-            inputs = b2.NeuronGroup(pixels, "rate : 1\ncount : integer", **common)
+            inputs = b2.NeuronGroup(pixels, "rate : 1\ncount : integer", name="eqspike_layer_0", **common)
         else:
             # generator -> relay within one step: the generator fires and its synapses act before the thresholds
-            self.generator = b2.SpikeGeneratorGroup(pixels, [], [] * b2.ms, clock=common["clock"], when="before_groups")
+            self.generator = b2.SpikeGeneratorGroup(
+                pixels, [], [] * b2.ms, clock=common["clock"], when="before_groups", name="eqspike_raster"
+            )
             inputs = b2.NeuronGroup(
                 pixels,
                 "\n".join(["drive : 1\ncount : integer", *(f"d{name}/dt = -{name}/tau_{name} : 1" for name in traces)]),
                 threshold="drive > 0",
                 reset="\n".join(["drive = 0\ncount += 1", *(f"{name} += dt_ref/tau_{name}" for name in traces)]),
                 method="exact",
+                name="eqspike_layer_0",
                 **common,
             )
-            wires = b2.Synapses(self.generator, inputs, on_pre="drive_post += 1", **common)
+            wires = b2.Synapses(self.generator, inputs, on_pre="drive_post += 1", name="eqspike_wires", **common)
             wires.connect(j="i")
             wires.pre.when = "groups"
             extra = [self.generator, wires]
         last = len(couplings) - 1
-        self.layers = [inputs, *(self._layer(replicas * c.post, n == last, common) for n, c in enumerate(couplings))]
+        above = [self._layer(n + 1, replicas * c.post, n == last, common) for n, c in enumerate(couplings)]
+        self.layers = [inputs, *above]
         self.pairs = [self._pair(n, replicas, common) for n in range(len(couplings))]
-        self.network = b2.Network(*extra, *self.layers, *self.pairs)
+        self.network = b2.Network(*extra, *self.layers, *self.pairs, name="eqspike_network")
         self.network.schedule = SCHEDULE
+        for each in self.network.objects:  # of one that an error keeps from running Brian2 would warn, lines of it
+            each._network = self.network.id
 
     def _pair(self, n: int, replicas: int, common: dict[str, Any]) -> Any:
         """The synapses between layer n and the one above."""
@@ -104,14 +110,15 @@ class Replicas:
             codes = {"on_post": "dw += phase_sign_post * total_share * rate_pre"}
         else:
             codes = {"on_pre": f"{up}\n{learn_up}", "on_post": learn_down if n == 0 else f"{down}\n{learn_down}"}
-        pair = b2.Synapses(self.layers[n], self.layers[n + 1], "w : 1\nw_down : 1\ndw : 1", **codes, **common)
+        ends = self.layers[n], self.layers[n + 1]
+        pair = b2.Synapses(*ends, "w : 1\nw_down : 1\ndw : 1", name=f"eqspike_pair_{n}", **codes, **common)
         synapses, copies = coupling.synapses(), np.arange(replicas)[:, None]
         pair.connect(
             i=(copies * coupling.pre + synapses.pre).ravel(), j=(copies * coupling.post + synapses.post).ravel()
         )
         if n == 0 and self.direct:
             moved = f"dw += phase_sign_post * rate_pre * {self._reading('_post')} * dt/dt_ref"
-            pair.run_regularly(moved, when="before_synapses", clock=common["clock"])
+            pair.run_regularly(moved, when="before_synapses", name="eqspike_pair_0_rate", clock=common["clock"])
         return pair
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ... import kernels
 from ...data.batch import Batch
 from ...model.encodings import Direct, Drawn, Timed, raster
 from ...model.parameters import Parameters
@@ -42,6 +43,10 @@ class FastEngine(Engine):
         self._change = Parameters(model.couplings, self._dtype)  # used again: fresh memory costs more than the sums
         self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept, list[Source]]] = {}
         self._buffers: dict[str, NDArray[Any]] = {}
+
+    @classmethod
+    def first_use(cls, settings: EngineSettings) -> str:
+        return kernels.state()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.model, self.settings)

@@ -1,0 +1,65 @@
+"""What the engine does to a network that Brian2 has built, wherever it runs: read and write variables, run steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .network import Replicas
+
+Variable = tuple[Any, str]  # one of Brian2's groups, and a name in it
+History = list[list[NDArray[Any]]]  # per layer but the input: spikes, membranes, recorded traces, each [T, copies * N]
+
+
+class Simulation(ABC):
+    """So many copies of a network. A variable is one array over all of them, without units: times in seconds."""
+
+    built: Replicas
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be presented anything more."""
+        return True
+
+    def fits(self, copies: int, direct: bool) -> bool:
+        """Whether it is usable, with so many copies and this kind of input."""
+        return self.usable and (copies, direct) == (self.built.replicas, self.built.direct)
+
+    @property
+    @abstractmethod
+    def now(self) -> float:
+        """Time of the network, s."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """A presentation begins: the network's time may start again."""
+
+    @abstractmethod
+    def read(self, *variables: Variable) -> list[NDArray[Any]]:
+        """Values, in memory of their own."""
+
+    @abstractmethod
+    def write(self, variable: Variable, values: Any) -> None:
+        """Set a variable to an array, or to a number."""
+
+    @abstractmethod
+    def run(self, spikes: NDArray[np.uint8] | None, steps: int) -> None:
+        """Run so many steps in which the inputs spike so [copies, steps, N]; None: they are rates."""
+
+    @abstractmethod
+    def record(self) -> None:
+        """Keep, from now on, every step."""
+
+    @abstractmethod
+    def recorded(self) -> History:
+        """What was kept since `record`, which ends with it."""
+
+    def watched(self) -> list[tuple[Any, list[str]]]:
+        """Of each layer but the input, the variables that a recording shows: membrane and trace."""
+        model, last = self.built.model, len(self.built.layers) - 2
+        return [
+            (layer, [model.neuron.membrane, model.recorded(n == last)]) for n, layer in enumerate(self.built.layers[1:])
+        ]
