@@ -138,6 +138,7 @@ class FastEngine(Engine):
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
             sent=self._buffer("sent", (threads, words), np.uint64),
             spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
+            counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             g=self._buffer("g", (threads, rows, M)),
             q=q,

@@ -82,6 +82,7 @@ class Scratch(NamedTuple):
     drive: NDArray[Any]  # [threads, T, stride]
     table: NDArray[Any]  # [threads, patterns]
     spiking: NDArray[np.int32]  # [threads, the most neurons of a layer]
+    counts: NDArray[Any]  # [threads, M] spikes of a phase
     inputs: NDArray[Any]  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
     g: NDArray[Any]  # [threads, rows, M]
     q: NDArray[np.uint64]  # [threads, rows, words]
@@ -146,5 +147,4 @@ class At(NamedTuple):
     raster: int
     inputs: int
     counts: int
-    readout: int
     hidden: int
