@@ -31,10 +31,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, at: slice) -> Batch:
-        """A part of the samples; what they are shown does not change."""
-        alive = None if self.alive is None else self.alive[at]
-        return Batch(self.images[at], self.labels[at], self.samples[at], self.epoch, self.split, alive)
+    def __getitem__(self, chosen: slice) -> Batch:
+        """Some of the samples, which are shown what they would be shown among all of them; views."""
+        rest = None if self.alive is None else self.alive[chosen]
+        return Batch(self.images[chosen], self.labels[chosen], self.samples[chosen], self.epoch, self.split, rest)
 
     def streams(self, seed: int, purpose: int) -> NDArray[np.uint64]:
         """Key of each sample's stream of random numbers for a purpose [B]."""

@@ -139,10 +139,10 @@ class Brian2Engine(Engine):
         sizes = parameters.sizes[1:]
         membranes = np.split(uniforms(batch.streams(model.seed, MEMBRANE), sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
         alive = np.ones((len(batch), sum(sizes)), bool) if batch.alive is None else batch.alive
-        may_spike = np.split(alive, np.cumsum(sizes)[:-1], axis=1)
-        for layer, v, mask, coupling, bias in zip(layers[1:], membranes, may_spike, couplings, parameters.biases):
+        parts = np.split(alive, np.cumsum(sizes)[:-1], axis=1)
+        for layer, v, awake, coupling, bias in zip(layers[1:], membranes, parts, couplings, parameters.biases):
             simulation.write((layer, model.neuron.membrane), v.ravel())
-            simulation.write((layer, "alive"), mask.ravel())
+            simulation.write((layer, "alive"), awake.ravel())
             b = np.tile(np.asarray(bias[coupling.bias_of], float), len(batch))
             if rates is not None and layer is layers[1]:
                 b += couplings[0].forward(rates, parameters.weights[0].astype(float)).ravel()
