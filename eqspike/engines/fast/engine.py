@@ -138,6 +138,7 @@ class FastEngine(Engine):
             drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), tile))),
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
             sent=self._buffer("sent", (threads, words), np.uint64),
+            line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
             spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             g=self._buffer("g", (threads, rows, M)),

@@ -36,7 +36,7 @@ class Layout:
         else:
             hidden, outputs = (Layer(model.neuron, model.values, *kind) for kind in (kinds[0], kinds[-1]))
             self.neurons = [hidden] * last + [outputs]
-        self.code = {layer: Compiled(layer, self.dtype) for layer in dict.fromkeys(self.neurons)}
+        self.code = {layer: Compiled(layer, self.dtype, model.astray) for layer in dict.fromkeys(self.neurons)}
         self.ways = [way(coupling, self.dtype) for coupling in model.couplings]
         self.plan = lru_cache(maxsize=8)(self._plan)
 
@@ -68,14 +68,24 @@ class Layout:
             valid=np.packbits(valid, bitorder="little").view(np.uint64),
             advance=np.array([each.advance for each in code]),
             reset=np.array([each.reset for each in code]),
+            trace=np.array([each.trace for each in code]),
             up=up,
             down=down,
             kick=np.array([kick * coupling.scale for coupling in self.model.couplings], self.dtype),
             receives=neuron.states.index(neuron.receiving[0]),
             membrane=neuron.states.index(neuron.membrane),
             drive=self.ways[0].drive,
+            astray=self.model.astray,
             loss=float(self.model.loss),
+            delay=self._delay(),
         )
+
+    def _delay(self) -> NDArray[np.int64]:
+        """Steps after which each neuron's spikes are sent, by its place in a row of bits."""
+        delay = np.zeros(64 * self.word[-1] if self.model.delays else 0, np.int64)
+        for first, layer in zip(64 * self.word, self.model.delays):
+            delay[first : first + len(layer)] = layer
+        return delay
 
     def traces(self) -> Traces:
         """The traces that the rule reads."""
