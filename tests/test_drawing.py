@@ -59,7 +59,7 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_old_one(tmp_path):
     before = path.read_bytes()
     broken = Figure()
     broken.suptitle(r"$\frac$")
-    with pytest.raises(EqspikeError, match=r"a\.png: cannot write this file"):
+    with pytest.raises(EqspikeError, match=r"a\.png: cannot draw this picture"):
         save(broken, path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 

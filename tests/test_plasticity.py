@@ -84,7 +84,9 @@ def test_weights_stay_one_matrix_in_both_directions():
     np.testing.assert_array_equal(up[1], learner.parameters.weights[1])
     fast = make("fast", settings, learner.parameters)
     fast.predict(batch)
-    above, below = fast.engine._layout.ways[1].prepare(fast.parameters.weights[1], input_=False)
+    above, below = fast.engine._layout.ways[1].prepare(
+        fast.parameters.weights[1], fast.parameters.down[1], input_=False
+    )
     np.testing.assert_array_equal(above[:, :3], learner.parameters.weights[1])
     np.testing.assert_array_equal(below[:, :5].T, learner.parameters.weights[1])
 

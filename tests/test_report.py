@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
 from outsiders import trained
+from PIL import Image
 
 from eqspike import data, experiment, records
 from eqspike.data.dataset import Dataset, Images
 from eqspike.errors import EqspikeError
 from eqspike.learners import build
+from eqspike.learning.loop import make_batch
 from eqspike.registry import plugins
 from eqspike.view import report
 
@@ -190,3 +194,17 @@ def test_other_data_than_the_run_was_tested_on():
     run, learner = trained(experiment(changes=SMALL), dataset)
     with pytest.raises(EqspikeError, match="tested on other samples"):
         report.page(run, dataset.limited(None, 40), learner)
+
+
+def test_a_layer_of_maps_shows_how_often_each_neuron_spiked():
+    layers = 'network.layers=[{kind="conv",channels=3,kernel=3},{kind="dense",neurons=7}]'
+    dataset = data.load("digits").limited(200, 60)
+    run, learner = trained(experiment(changes=["training.epochs=1", layers]), dataset)
+    sample = drawn(report.page(run, dataset, learner))["samples"][0]
+    assert [maps["layer"] for maps in sample["maps"]] == ["hidden 1"]
+    picture = np.asarray(Image.open(BytesIO(b64decode(sample["maps"][0]["image"].partition(",")[2]))), float)
+    recording = learner.record(make_batch(dataset.test, np.array([sample["sample"]]), 0, "test"))
+    settling, deciding = (phase.steps for phase in recording.phases[:2])  # the free phase
+    counts = recording.spikes[1][0, settling : settling + deciding].sum(axis=0).reshape(6, 6, 3)
+    assert counts.max() > 0
+    np.testing.assert_allclose(picture[:6, :6], 255 * (1 - counts[..., 0] / counts.max()), atol=0.51)

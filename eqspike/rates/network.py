@@ -45,7 +45,9 @@ class Clamped:
 
     drive: NDArray[Any]  # x W_0 [B, N_1]
     up: tuple[NDArray[Any], ...]  # weights into each layer from below, in the shape of their coupling
-    down: tuple[NDArray[Any], ...]  # back again; of dense layers transposed and copied: BLAS is twice as fast that way
+    down: tuple[
+        NDArray[Any], ...
+    ]  # back again; of a dense network transposed and copied: BLAS is twice as fast that way
     biases: tuple[NDArray[Any], ...]  # [N_l], one for each neuron
 
 
@@ -87,8 +89,7 @@ class RateNetwork:
         couplings, up = self.parameters.couplings, self.parameters.weights
         biases = tuple(bias[c.bias_of] for bias, c in zip(self.parameters.biases, couplings, strict=True))
         down: list[NDArray[Any]] = [np.zeros((0, 0), self.parameters.vector.dtype)]  # nothing goes down to the input
-        back = zip(couplings[1:], self.parameters.down[1:], strict=True)
-        down += [np.ascontiguousarray(w.T) if c.all_to_all else w for c, w in back]
+        down += [np.ascontiguousarray(w.T) if self.dense else w for w in self.parameters.down[1:]]
         return Clamped(drive, tuple(up), tuple(down), biases)
 
     def drive(self, images: NDArray[Any]) -> NDArray[Any]:

@@ -52,7 +52,7 @@ def errors_over_epochs(axes: Axes, ylabel: str) -> Axes:
 def save(figure: Figure, path: Path) -> None:
     """Write a picture, whole or not at all; its name says of which kind.
 
-    Raises EqspikeError for a kind that cannot be drawn, and as `files.write_bytes` does.
+    Raises EqspikeError for what cannot be drawn, and as `files.write_bytes` does.
     """
     kind = path.suffix.lstrip(".").lower()
     if kind not in figure.canvas.get_supported_filetypes():
@@ -62,5 +62,8 @@ def save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a letter that the font does not have is drawn as a box
-        figure.savefig(content, dpi=DPI, format=kind)
+        try:
+            figure.savefig(content, dpi=DPI, format=kind)
+        except ValueError as error:
+            raise EqspikeError(f"{path}: cannot draw this picture ({str(error).splitlines()[-1]})") from error
     write_bytes(path, content.getbuffer())

@@ -15,13 +15,22 @@ from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..learning.learner import Learner
 from ..learning.loop import Evaluation, make_batch
+from ..model.recording import Recording
 from ..registry import plugins
 from ..runs.records import Run
 from ..settings import as_toml, unit_of
 from .figures import WRITTEN, confusion_counts
 from .pages import render
 from .presentation import step_length
-from .weights import Picture, image_shape, legend_of_weights, picture_of_sample, picture_of_weights, png
+from .weights import (
+    Picture,
+    image_shape,
+    legend_of_weights,
+    picture_of_maps,
+    picture_of_sample,
+    picture_of_weights,
+    png,
+)
 
 PRESENTED = 6  # samples that can be chosen
 MISREAD = 12  # wrong decisions that are shown
@@ -155,9 +164,21 @@ def _presentation(run: Run, evaluation: Evaluation, dataset: Dataset, learner: L
         "unit": unit,
         "phases": [{"name": phase.name, "until": float(end)} for phase, end in zip(recording.phases, ends)],
         "spikes": [_raster(layer[0]) for layer in recording.spikes],
+        "maps": _feature_maps(run, recording),
         "rates": _of_outputs(recording.traces, 3),
         "potentials": _of_outputs(recording.potentials, 2),
     }
+
+
+def _feature_maps(run: Run, recording: Recording) -> list[dict[str, str]]:
+    """Of each layer that is a map, how often its neurons spiked in the phases that decide."""
+    decide = np.repeat([phase.readout for phase in recording.phases], [phase.steps for phase in recording.phases])
+    return [
+        {"layer": name, "image": _source(picture_of_maps(spikes[0][decide].sum(axis=0), (height, width, channels)))}
+        for name, spikes, coupling in zip(run.layers[1:], recording.spikes[1:], run.parameters.couplings)
+        if len(coupling.above) == 3
+        for height, width, channels in [coupling.above]
+    ]
 
 
 def _raster(spikes: NDArray[np.uint8]) -> dict[str, Any]:

@@ -89,6 +89,15 @@ def picture_of_sample(pixels: NDArray[np.floating[Any]], shape: tuple[int, int, 
     return np.asarray(np.round(255 * np.clip(values[0], 0, 1)), np.uint8)
 
 
+def picture_of_maps(activity: NDArray[Any], shape: tuple[int, int, int]) -> Picture:
+    """A layer's activity [N] as maps side by side, one for each channel; black is the most that any of its neurons has."""
+    height, width, _ = shape
+    maps = activity.reshape(shape).transpose(2, 0, 1)[:FIELDS, ..., None] / (activity.max() or 1.0)
+    columns = min(len(maps), max(1, round((len(maps) * (height + 1) / (width + 1) * 4) ** 0.5)))
+    maps = _reduced(maps, max(-(-len(maps) // columns) * height, columns * width))
+    return _side_by_side(np.repeat(np.round(255 * (1 - maps)).astype(np.uint8), 3, axis=-1), columns)
+
+
 def png(picture: Picture) -> bytes:
     """A picture as the bytes of a PNG file."""
     from PIL import Image
