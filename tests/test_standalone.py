@@ -144,13 +144,12 @@ def test_a_presentation_leaves_nothing_for_the_next(learner):
     assert first.vector.any() and learner.gradient(batch)[0].vector.tobytes() == first.vector.tobytes()
 
 
-def test_nothing_is_left_on_the_disk_or_running():
-    before = set(os.listdir(tempfile.gettempdir()))
+def test_nothing_is_left_on_the_disk_or_running(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made = built()
     made.predict(some(2))
     process = made.engine._simulation._process
-    assert process.poll() is None
-    assert not {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("eqspike-")} - before
+    assert process.poll() is None and not any(tmp_path.iterdir())
     del made
     gc.collect()
     assert process.poll() == -signal.SIGKILL
@@ -284,7 +283,7 @@ def test_code_that_cannot_be_compiled_is_one_line(tmp_path):
 
 
 def wait_for(condition) -> None:
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 300  # machines are busy
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.02)
@@ -319,20 +318,21 @@ def test_an_end_in_a_build_leaves_nothing_behind(how, tmp_path):
     stdout, _ = process.communicate()
     assert process.returncode == (130 if how == "interrupted" else -signal.SIGKILL)
     assert stdout.count("Brian2 compiles the network in C++, once per run") == 1
-    wait_for(lambda: not compiling(tmp_path) and not any((tmp_path / "files").iterdir()))
+    wait_for(lambda: not compiling(tmp_path) and not any((tmp_path / "files").glob("eqspike-*")))
 
 
 def test_control_c_in_a_build_is_raised_and_ends_the_compilers(tmp_path, monkeypatch):
+    def compile_project(directory: Path) -> Path:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        return compiler.compile_project(directory)
+
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(standalone, "compile_project", compiler.compile_project)
+    monkeypatch.setattr(standalone, "compile_project", compile_project)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)  # once in Brian2, once in the compiler
     try:
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                built().predict(some(2))
+        with pytest.raises(KeyboardInterrupt):
+            built().predict(some(2))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert not compiling(tmp_path) and not any(tmp_path.iterdir())
     assert get_device() is runtime_device

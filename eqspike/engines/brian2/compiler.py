@@ -90,7 +90,7 @@ def compile_project(directory: Path) -> Path:
     made = subprocess.Popen(
         ["make", "-f", "common.mk", f"-j{len(os.sched_getaffinity(0))}", "DEPS="],
         cwd=directory,
-        env=os.environ | {"LC_ALL": "C"},
+        env=os.environ | {"LC_ALL": "C", "TMPDIR": str(directory)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
