@@ -68,7 +68,7 @@ def untrained(hidden: int) -> Parameters:
 @pytest.mark.parametrize("engine", ["fast", "brian2"])
 def test_lost_spikes_reset_their_neuron_and_do_nothing_else(engine):
     """All of them lost: each neuron spikes alone, as by its bias, and nobody is told."""
-    model, parameters, batch = scenario(f"{LOST}1.0", "neuron.v_floor=-inf")
+    model, parameters, batch = scenario(f"{LOST}1.0")
     result = engines[engine](model, EngineSettings(name=engine, precision="float64")).present(
         parameters, batch, model.training(), record=True
     )

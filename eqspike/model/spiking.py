@@ -38,7 +38,7 @@ class Model:
         default_factory=dict, compare=False
     )  # see `layer_values`
     loss: float = 0.0  # probability that a spike is lost on its way
-    delays: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)  # see `hardware/spikes.py`; () is none
+    delays: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)  # see `hardware/spikes.py`; (): none
 
     def __post_init__(self) -> None:
         self.neuron.check(self.neuron_settings)
