@@ -42,6 +42,10 @@ STANDALONE = EngineSettings(name="brian2", codegen="cpp_standalone", precision="
 ENGINES = ("brian2", STANDALONE, "fast")
 LIVELY = ("neuron.tau_m=10", "neuron.v_floor=-0.2")
 SHARED = ("neuron.model=refractory-lif", *LIVELY)
+FAULTY = (
+    "hardware.spikes.loss=0.2", "hardware.spikes.delay=2.0", "hardware.spikes.jitter=2.0",
+    "hardware.mismatch.spread.v_threshold=0.2", "hardware.mismatch.spread.tau_m=0.3", "hardware.mismatch.spread.tau_ref=0.5",
+)  # fmt: skip
 TEXT = {field: getattr(lif, field) for field in ("threshold", "reset", "receive", "limit")}
 
 
@@ -84,7 +88,9 @@ def every_leaf() -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    "changes", [SHARED, *(pytest.param(changes, marks=pytest.mark.slow) for changes in every_leaf())], ids=" ".join
+    "changes",
+    [SHARED, *(pytest.param(changes, marks=pytest.mark.slow) for changes in (SHARED + FAULTY, *every_leaf()))],
+    ids=" ".join,
 )
 def test_it_is_the_reference_spike_for_spike(changes):
     compare_engines(*scenario(*changes), names=ENGINES)

@@ -25,7 +25,9 @@ from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
-IN_TRAINING, AFTER_TRAINING = "in training", "after training"
+When = Literal["in training", "after training"]
+IN_TRAINING: When = "in training"
+AFTER_TRAINING: When = "after training"
 Value = Any  # of a setting, as TOML has it
 
 
@@ -85,7 +87,7 @@ class Sweep(Part):
     grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
     points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
     random: Random | None = None
-    faults: Annotated[tuple[Literal["in training", "after training"], ...], Field(strict=False, min_length=1)] = (
+    faults: Annotated[tuple[When, ...], Field(strict=False, min_length=1)] = (
         IN_TRAINING,
     )  # when the settings of hardware that vary are in force
     drawings: Annotated[tuple[Drawing, ...], Field(strict=False)] = ()
