@@ -63,7 +63,7 @@ def test_evaluate_finds_the_recorded_error(trained):
 
 def test_show(trained):
     text = run_sim("show", "runs/digits-seed0", cwd=trained[0]).stdout
-    for part in ("64-100-10", "finished", "hidden=(100,)", "synaptic events", "beta=1.0", "numba"):
+    for part in ("64-100-10", "finished", "hidden=(100,)", "synaptic events", "beta=0.2", "numba"):
         assert part in text
 
 

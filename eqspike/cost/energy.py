@@ -3,9 +3,9 @@
 Counted by the learners for each sample and phase (`learning.work.Work` says what), the mean over the split here. Estimated, with
 the joules of a `Device`:
 
-    E = (synaptic events + weight updates) x J_event + MACs x J_MAC + neuron updates x J_update
+    E = synaptic events x J_event + MACs x J_MAC + neuron updates x J_neuron + weight updates x J_weight
 
-a weight update being an addition of a trace to a weight. `docs/energy.md` works an example by hand.
+None where a device cannot do the work: products, or learning. `docs/energy.md` works an example by hand.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class Estimate:
     device: str
     table: str
     joules: dict[str, tuple[float | None, float | None]]  # by the names of `works`
+    learns: bool = True  # whether the device changes its weights itself
 
 
 def estimates(run: Run, tables: Sequence[Table], devices: Sequence[str] = ()) -> list[Estimate]:
@@ -100,6 +101,7 @@ def estimates(run: Run, tables: Sequence[Table], devices: Sequence[str] = ()) ->
             name,
             table.name,
             {kind: (table.device[name].joules(a), table.device[name].joules(b)) for kind, (a, b) in ways.items()},
+            table.device[name].learns,
         )
         for name in devices or known
         for table in tables

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
+from ..data.shift import shifted
 from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
@@ -101,6 +102,8 @@ def train(
         for first in range(at.done, samples, settings.batch_size):
             began = time.perf_counter()
             batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
+            if experiment.data.shift:
+                batch = shifted(batch, dataset.image_shape, experiment.data.shift, experiment.seed)
             outcome = _learn(
                 learner, optimiser, batch, rates_at(experiment, at.epoch, first / samples), settings.weight_decay
             )

@@ -30,6 +30,7 @@ class Model:
     plasticity: Plasticity
     nudge: Nudge
     target_rate: float  # of the right output, in spikes per dt_ref
+    other_rate: float  # of the other outputs
     replay: bool
     encoding: Encoding
     phases: SpikingPhases
@@ -38,6 +39,7 @@ class Model:
         default_factory=dict, compare=False
     )  # see `layer_values`
     loss: float = 0.0  # probability that a spike is lost on its way
+    delays: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)  # see `hardware/spikes.py`; (): none
 
     def __post_init__(self) -> None:
         self.neuron.check(self.neuron_settings)
@@ -55,9 +57,19 @@ class Model:
         """Numbers of the names in the neuron's text; times in ms."""
         return {**self.neuron.values(self.neuron_settings), "dt": self.dt}
 
+    def targets(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Rates that the outputs should have for these labels [B], in spikes per dt_ref [B, N_out]."""
+        right = np.arange(self.couplings[-1].post) == labels[:, None]
+        return np.where(right, self.target_rate, self.other_rate)
+
     def layer_values(self, layer: int) -> dict[str, float | NDArray[np.float64]]:
         """`values` as the neurons of a layer have them, the first hidden one is 0: an array [N] where they differ."""
         return self.values | {name: layers[layer] for name, layers in self.varied.items()}
+
+    @property
+    def astray(self) -> bool:
+        """Whether spikes that are sent are others than those of the neurons: some are lost, or late."""
+        return self.loss > 0 or bool(self.delays)
 
     def encode(self, images: NDArray[np.float32], steps: int) -> Drawn | Timed | Direct:
         """The input for images [B, N] over so many steps, of which some spikes are lost."""

@@ -20,7 +20,8 @@ from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
 from .start import begin, forget, keep_start, pull_outputs
-from .streams import uniform
+from .streams import mark
+from .transmit import transmit
 from .vectors import (
     call,
     clear,
@@ -49,21 +50,25 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
         shifted(pointer(scratch.inputs), thread * scratch.inputs.shape[1] * K * pixels),
         scratch.inputs.shape[1] - 1,
     )
-    inputs = shifted(traced, now * K * pixels)
+    inputs, under_way = shifted(traced, now * K * pixels), scratch.line.shape[2]
+    lines = shifted(pointer(scratch.line), thread * scratch.line.shape[1] * under_way)
+    line = shifted(lines, now * under_way)
     for b in range(thread, len(given.keys), threads):
         count = receive(b, thread, layers, given, scratch, kept)
         begin(layers, given.keys[b, 1], state, rows)
         clear(inputs, K * pixels)
+        clear(line, under_way)
         forget(b, kept)
         recorded = 0
         for p in range(len(plan.steps)):
             if plan.restore[p] >= 0:
                 copy(state, shifted(snapshots, (snapshot + plan.restore[p]) * rows * M), rows * M)
                 copy(inputs, shifted(traced, plan.restore[p] * K * pixels), K * pixels)
+                copy(line, shifted(lines, plan.restore[p] * under_way), under_way)
             if plan.row[p] >= 0:
                 keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
             pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
-            run(b, p, thread, recorded, count, given.keys[b, 2], layers, plan, traces, scratch, kept, seen)
+            run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen)
             count_inputs(b, p, thread, count, plan, kept, seen)
             recorded += plan.steps[p]
             if plan.readout[p]:
@@ -72,17 +77,20 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
             if plan.keep[p] >= 0:
                 copy(shifted(snapshots, (snapshot + plan.keep[p]) * rows * M), state, rows * M)
                 copy(shifted(traced, plan.keep[p] * K * pixels), inputs, K * pixels)
+                copy(shifted(lines, plan.keep[p] * under_way), line, under_way)
             if plan.row[p] >= 0:
                 rewind(b, p, thread, layers.offset, plan, traces, scratch, kept)
         seen.broken[b] = not_a_number(state, rows * M)
 
 
 @inlined
-def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept, seen):
+def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
-    at = places(b, p, thread, layers, plan, scratch, kept, seen)
+    at, key = places(b, p, thread, layers, plan, scratch, kept), given.keys[b, 2]
+    alive = shifted(pointer(given.alive), min(b, len(given.alive) - 1) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
     rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
+    clear(at.counts, M)
     for t in range(plan.steps[p]):
         for layer in range(L):
             first, vectors = (
@@ -93,13 +101,14 @@ def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept,
             state, b_row = shifted(at.state, first), shifted(at.b, first)
             call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
         for word in range(words):
-            at.bits[word] &= layers.valid[word]
-        if layers.loss > 0:
-            lose(layers, key, recorded + t, at)
+            at.bits[word] &= alive[word]
+        if layers.astray:
+            transmit(layers, key, recorded + t, at)
         if row >= 0:
             place = thread * rows + row + t
             read(layers, traces, at.state, plan.sign[p], shifted(pointer(scratch.g), place * M))
             copy(shifted(pointer(scratch.q), place * words), at.sent, words)
+        note(row + t if row >= 0 else -1, layers, plan, at, kept.hidden.shape[2])
         if count:
             r = plan.raster_from[p] + t
             arrive(
@@ -109,40 +118,37 @@ def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept,
         for layer in range(L):
             spikes = list_spikes(layers, layer, at.sent, at.spiking)
             if spikes:
-                note(layer, spikes, row + t, layers, plan, p, at, kept.hidden.shape[2])
                 send(layer, spikes, layers, at)
-            if layers.loss > 0:
+            if layers.astray:
+                change(layers.trace, layer, spikes, layers, plan, at)
                 spikes = list_spikes(layers, layer, at.bits, at.spiking)
             if spikes:
-                state, numbers = (
-                    shifted(at.state, layers.offset[layer]),
-                    shifted(at.numbers, layer * plan.numbers.shape[2]),
-                )
-                call(layers.reset[layer], (state, M, numbers, at.spiking, spikes))
+                change(layers.reset, layer, spikes, layers, plan, at)
         if len(seen.history):
             place = b * seen.history.shape[1] + recorded + t
             copy(shifted(pointer(seen.history), place * cells), at.state, cells)
             copy(shifted(pointer(seen.history_bits), place * words), at.sent, words)
+    count_spikes(b, p, thread, layers, plan, at.counts, seen)
 
 
 @inlined
-def places(b, p, thread, layers, plan, scratch, kept, seen):
+def places(b, p, thread, layers, plan, scratch, kept):
     """Where a phase of a sample reads and writes."""
     M, pixels, K = layers.offset[-1], scratch.inputs.shape[3], scratch.inputs.shape[2]
     now = (thread + 1) * scratch.inputs.shape[1] - 1
-    P, learning = len(plan.steps), len(kept.bias) > 0
+    learning = len(kept.bias) > 0
     return At(
         shifted(pointer(scratch.state), thread * scratch.state.shape[1] * M),
         shifted(pointer(scratch.b), thread * M),
         shifted(pointer(scratch.bits), thread * layers.word[-1]),
-        shifted(pointer(scratch.sent if layers.loss > 0 else scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.sent if layers.astray else scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.line), now * scratch.line.shape[2]),
         shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
         shifted(pointer(plan.numbers), p * len(layers.neurons) * plan.numbers.shape[2]),
         shifted(pointer(scratch.drive), thread * scratch.drive.shape[1] * scratch.drive.shape[2]),
         shifted(pointer(scratch.raster), thread * scratch.raster.shape[1] * scratch.raster.shape[2]),
         shifted(pointer(scratch.inputs), now * K * pixels),
-        shifted(pointer(seen.spikes), (thread * P + p) * M),
-        shifted(pointer(seen.readout), b * layers.neurons[-1]),
+        shifted(pointer(scratch.counts), thread * M),
         shifted(pointer(kept.hidden), b * kept.hidden.shape[1] * kept.hidden.shape[2] * GROUP if learning else 0),
     )
 
@@ -172,18 +178,40 @@ def deliver(code, layer, spiking, spikes, kick, target):
 
 
 @inlined
-def note(layer, spikes, row, layers, plan, p, at, stride):
-    """Count the spikes of a layer, and mark those that are learned from."""
-    first = layers.offset[layer]
-    for n in range(spikes):
-        at.counts[first + at.spiking[n]] += 1
-    if plan.readout[p] and layer == len(layers.neurons) - 1:
-        for n in range(spikes):
-            at.readout[at.spiking[n]] += 1
-    if plan.row[p] >= 0:
-        for n in range(spikes):
-            neuron = first + at.spiking[n]
-            at.hidden[(neuron // GROUP * stride + (row >> 6)) * GROUP + neuron % GROUP] |= uint64(1) << uint64(row & 63)
+def change(function, layer, spikes, layers, plan, at):
+    """Call a layer's function for the neurons that spike."""
+    state, numbers = shifted(at.state, layers.offset[layer]), shifted(at.numbers, layer * plan.numbers.shape[2])
+    call(function[layer], (state, layers.offset[-1], numbers, at.spiking, spikes))
+
+
+@inlined
+def note(row, layers, plan, at, stride):
+    """Count the spikes of a step and, if it is a row that is learned from, mark them."""
+    lanes = lanes_of(at.counts)
+    one = spread(layers.kick[0] / layers.kick[0])
+    for n in range(0, layers.offset[-1], lanes):
+        bit = plan.bit[n // lanes]
+        store(at.counts, n, load(at.counts, n) + where(at.sent, bit >> 6, bit & 63, one))
+    if row < 0:
+        return
+    mask = uint64(1) << uint64(row & 63)
+    for layer in range(len(layers.neurons)):
+        for place in range(layers.offset[layer], layers.offset[layer + 1], GROUP):
+            first = place - layers.offset[layer]
+            bits = at.sent[layers.word[layer] + (first >> 6)] >> uint64(first & 63)
+            into = (place // GROUP * stride + (row >> 6)) * GROUP
+            mark(at.hidden, into, bits, mask)
+            mark(at.hidden, into + 8, bits >> uint64(8), mask)
+
+
+@inlined
+def count_spikes(b, p, thread, layers, plan, counts, seen):
+    """Add what was counted in a phase to what is reported."""
+    for n in range(layers.offset[-1]):
+        seen.spikes[thread, p, n] += int(counts[n])
+    if plan.readout[p]:
+        for n in range(layers.neurons[-1]):
+            seen.readout[b, n] += int(counts[layers.offset[-2] + n])
 
 
 @inlined
@@ -214,25 +242,6 @@ def trace_inputs(traces, inputs, pixels, count, raster, stride, r):
         for n in range(0, count, lanes_of(row)):
             spiked = where(raster, n // GROUP * stride + r, n % GROUP, kick)
             store(row, n, load(row, n) * decay + spiked)
-
-
-@inlined
-def lose(layers, key, step, at):
-    """Of the spikes of a step, mark those that are sent: each is lost by chance, keyed by (step, neuron)."""
-    total = uint64(0)
-    for layer in range(len(layers.neurons)):
-        total += uint64(layers.neurons[layer])
-    before = uint64(step) * total
-    for layer in range(len(layers.neurons)):
-        for w in range(layers.word[layer], layers.word[layer + 1]):
-            word, sent, first = at.bits[w], uint64(0), uint64(64 * (w - layers.word[layer]))
-            while word:
-                bit = uint64(lowest_bit(word))
-                if uniform(key, before + first + bit) >= layers.loss:
-                    sent |= uint64(1) << bit
-                word &= word - uint64(1)
-            at.sent[w] = sent
-        before += uint64(layers.neurons[layer])
 
 
 @inlined
