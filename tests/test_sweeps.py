@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,24 @@ def test_bad_protocols_are_one_line(tmp_path, text, message):
     with pytest.raises(EqspikeError, match=message) as raised:
         protocol(tmp_path, text)
     assert "\n" not in str(raised.value) and "small.toml" in str(raised.value)
+
+
+def test_a_seed_of_its_own_is_the_points(tmp_path):
+    settings = SMALL[:-1] + ', "seed=7"]'
+    for text, expected in (
+        (f"{SMALL}\n[[points]]\nseed = 3\n[[points]]\nseed = 4\n", [3, 4]),
+        (f"{SMALL}\n[grid]\nseed = [5, 6]\n", [5, 6]),
+        (f'{settings}\n[grid]\n"plasticity.beta" = [0.5, 1.0]\n', [7, 7]),
+        (f'{SMALL}\n[grid]\n"plasticity.beta" = [0.5, 1.0]\n', [0, 0]),
+    ):
+        points = plan(protocol(tmp_path, f'name = "s"\n{text}'))
+        assert [point.seed for point in points] == [point.table["seed"] for point in points] == expected
+        with (
+            pytest.raises(EqspikeError, match=r"seeds = \[1, 2\] is for every point, but seed is set too")
+            if ("seed" in text)
+            else nullcontext()
+        ):
+            plan(protocol(tmp_path, f'name = "s"\nseeds = [1, 2]\n{text}'))
 
 
 def test_lists_are_drawn_one_value_for_all_or_one_each(tmp_path):

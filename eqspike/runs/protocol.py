@@ -88,7 +88,7 @@ class Sweep(Part):
     description: str = ""
     model: str | None = None  # TOML file of the experiment, beside the protocol; None: the default experiment
     settings: Annotated[tuple[str, ...], Field(strict=False)] = ()  # section.key=value, for every point
-    seeds: Seeds = (0,)
+    seeds: Seeds | None = None  # of every point; None: its own `seed`, or that of the settings
     grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
     points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
     random: Random | None = None
@@ -202,6 +202,11 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
         seeds = sweep.quick.seeds or seeds
     common = experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
     lists = {key for key, value in flat(common.table()).items() if isinstance(value, (list, tuple))}
+    own = any("seed" in values for values in sweep.values())
+    if seeds is not None and (own or any(change.partition("=")[0].strip() == "seed" for change in settings)):
+        raise EqspikeError(
+            f"{sweep.name}: seeds = {list(seeds)} is for every point, but seed is set too: leave one out"
+        )
     points = []
     for values, when in itertools.product(sweep.values(lists), sweep.faults):
         changes = {key: f"{key}={as_toml(value)}" for key, value in values.items()}
@@ -210,11 +215,11 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
         after = tuple(change for key, change in changes.items() if when == AFTER_TRAINING and _of_hardware(key))
         trained = [change for change in changes.values() if change not in after]
         named = values | ({"faults": when} if AFTER_TRAINING in sweep.faults else {})
-        for seed in seeds:
+        for seed in seeds or (values.get("seed", common.seed),):
             try:
-                trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={seed}"]))
+                trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={as_toml(seed)}"]))
                 changed(trained_on, after)
-                points.append(Point(named, seed, trained_on.table(), after))
+                points.append(Point(named, trained_on.seed, trained_on.table(), after))
             except EqspikeError as error:
                 points.append(Point(named, seed, None, failure=str(error)))
     for drawing in sweep.drawings:
