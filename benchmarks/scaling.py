@@ -10,7 +10,6 @@ updates. A line is fitted to width and depth: what a sample costs at rest, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from shared import as_json, batches_of, in_turn, on_one_core, random_images, show, spiking, trainer
+from shared import as_json, batches_of, in_turn, on_one_core, random_images, repeated, show, spiking, trainer
 
 from eqspike import Batch
 from eqspike.learning.loop import rates_at
@@ -96,11 +95,6 @@ def measured(part: str, value: int, changes: list[str], rounds: int, samples: in
         "torch, ms": None if torch is None else float(np.median(torch)),
         "times eqspike": None if torch is None else float(np.median(torch / ms)),
     }
-
-
-def repeated(run: Callable[[Batch], object], batches: Iterator[Batch], count: int) -> Callable[[], object]:
-    """A run over so many batches."""
-    return lambda: [run(next(batches)) for _ in range(count)]
 
 
 def fit(rows: list[dict[str, Any]]) -> NDArray[np.float64] | None:
