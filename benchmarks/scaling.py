@@ -114,6 +114,7 @@ def line(rows: list[dict[str, Any]]) -> str:
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Time over events, a colour for each part; the line that was fitted; PyTorch's convolutions."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
     axes = Figure(figsize=(9.5, 4.5), layout="constrained").subplots()
     places: list[NDArray[np.float64]] = []  # of labels, in decades
@@ -134,6 +135,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             x, np.polyval(fitted, x), "--", color="grey", label=line(rows).replace(": ", ":\n").replace(" x ", " x\n")
         )
     axes.set(xlabel="synaptic events + weight updates of a training sample", ylabel="ms per sample")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(0.08)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.figure.savefig(path, dpi=150)
 
