@@ -145,14 +145,17 @@ class Experiment(Part):
         return [
             f"{key}={as_toml(value)}"
             for key, value in flat(self.table()).items()
-            if key.split(".")[0] in self.composed or value != standard[key]
+            if (value is not None if key.split(".")[0] in self.composed else value != standard[key])
         ]
 
     def standard(self) -> dict[str, Any]:
-        """The table of an experiment of which nothing is said but the learner and the leaves of this one."""
+        """The table if nothing were said but the learner and the leaves; of leaves that need more, their defaults unchecked."""
         table = self.table()
         named = {section: {key: table[section][key]} for section, (_, key, _) in self.leaves.items()}
-        return validated({"learner": self.learner, **named}).table()
+        try:
+            return validated({"learner": self.learner, **named}).table()
+        except EqspikeError:
+            return type(self).model_construct().model_dump()
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """One value for each weight matrix, from one for all or one for each."""

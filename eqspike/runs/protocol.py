@@ -1,4 +1,8 @@
-"""Protocols: a TOML file that says what is varied: a grid, a list or random draws of settings, several seeds each."""
+"""Protocols: a TOML file that says what is varied: a grid, a list or random draws of settings, several seeds each.
+
+`faults = ["in training", "after training"]` runs each point twice: trained under what varies of the section `hardware`, and trained
+without it and tested under it.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,9 @@ from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
+When = Literal["in training", "after training"]
+IN_TRAINING: When = "in training"
+AFTER_TRAINING: When = "after training"
 Value = Any  # of a setting, as TOML has it
 
 
@@ -80,6 +87,9 @@ class Sweep(Part):
     grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
     points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
     random: Random | None = None
+    faults: Annotated[tuple[When, ...], Field(strict=False, min_length=1)] = (
+        IN_TRAINING,
+    )  # when the settings of hardware that vary are in force
     drawings: Annotated[tuple[Drawing, ...], Field(strict=False)] = ()
     quick: Quick = Quick()
 
@@ -89,6 +99,10 @@ class Sweep(Part):
             raise ValueError("give exactly one of [grid], [[points]] and [random]")
         if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
             raise ValueError(f"grid has {points:,} points, at most {MOST_POINTS:,} are planned")
+        if AFTER_TRAINING in self.faults and not any(
+            map(_of_hardware, (key for point in self.values() for key in point))
+        ):
+            raise ValueError("faults = 'after training' needs a setting of hardware that varies")
         for drawing in self.drawings:
             if drawing.y not in MEASURES:
                 raise ValueError(f"drawings.y = {drawing.y!r} is not one of {', '.join(MEASURES)}")
@@ -126,7 +140,9 @@ class Point:
     values: dict[str, Value]
     seed: int
     table: dict[str, Any] | None  # all settings; None if they make no experiment
+    after: tuple[str, ...] = ()  # settings that are in force when it is tested again after training
     run: Run | None = None
+    error: float | None = None  # test error under `after`
     failure: str = ""
 
     @property
@@ -141,8 +157,16 @@ class Point:
         return self.table
 
     def measure(self, name: str) -> list[float]:
-        """A measure of each epoch; none if the point failed."""
+        """A measure of each epoch, of the end alone for faults after training; none if the point failed."""
+        if self.after:
+            measured = {} if self.error is None else {"test_error": self.error, "test_accuracy": 1 - self.error}
+            return [measured[name]] if name in measured else []
         return MEASURES[name](self.run) if self.run is not None else []
+
+    @property
+    def test_error(self) -> float | None:
+        """After all; None if the point failed."""
+        return next(iter(self.measure("test_error")[-1:]), None)
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -167,14 +191,20 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
         seeds = sweep.quick.seeds or seeds
     experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
     points = []
-    for values in sweep.values():
-        changes = [f"{key}={as_toml(value)}" for key, value in values.items()]
+    for values, when in itertools.product(sweep.values(), sweep.faults):
+        changes = {key: f"{key}={as_toml(value)}" for key, value in values.items()}
+        if when == AFTER_TRAINING and not any(map(_of_hardware, values)):
+            continue  # a point without a fault is what it was trained as
+        after = tuple(change for key, change in changes.items() if when == AFTER_TRAINING and _of_hardware(key))
+        trained = [change for change in changes.values() if change not in after]
+        named = values | ({"faults": when} if AFTER_TRAINING in sweep.faults else {})
         for seed in seeds:
             try:
-                table = _one_thread(experiment(sweep.model, [*settings, *changes, f"seed={seed}"])).table()
-                points.append(Point(values, seed, table))
+                trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={seed}"]))
+                changed(trained_on, after)
+                points.append(Point(named, seed, trained_on.table(), after))
             except EqspikeError as error:
-                points.append(Point(values, seed, None, failure=str(error)))
+                points.append(Point(named, seed, None, failure=str(error)))
     for drawing in sweep.drawings:
         for point in points:
             _check_drawing(drawing, point)
@@ -190,6 +220,10 @@ def _check_drawing(drawing: Drawing, point: Point) -> None:
     counted = learners[point.table["learner"]].counted
     if drawing.y in COUNTS and counted is not None and drawing.y not in counted:
         raise EqspikeError(f"drawings.y = {drawing.y!r}: a learner {point.table['learner']!r} does not count it")
+
+
+def _of_hardware(key: str) -> bool:
+    return key.startswith("hardware.")
 
 
 def _one_thread(settings: Experiment) -> Experiment:
