@@ -1,73 +1,63 @@
-"""Samples per second of the fast engine against the Brian2 engine (cython), both on one thread, in one run.
+"""Time of a training sample in Brian2's modes against the fast engine, each on one thread, in one run.
 
-    python benchmarks/engines.py [--model eqspike_300] [--batches 5] [--json]
+    python benchmarks/engines.py [--model eqspike_300] [--rounds 5] [--mode numpy --mode cython ...] [--json]
 
-Trains both on the same random images of MNIST's brightness, batch 20, alternating batch by batch; prints the
-median of the ratios. Builds (compilation) happen before. Takes about two minutes.
+All train on the same random images of MNIST's brightness, batch 20, in turn: a batch of each Brian2 mode, 20 batches of the
+fast engine. Ratios are medians over the rounds. What is compiled is compiled before. Takes some minutes: a batch in `numpy`
+takes seconds.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from typing import Any
-
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+from typing import Any, get_args
 
 import click
 import numpy as np
-from images import images_like_mnist
+from shared import as_json, batches_of, in_turn, on_one_core, random_images, show, spiking
 
-from eqspike import Batch, Learner, experiment
-from eqspike.learners.spiking import Spiking
-from eqspike.model.network import initial_parameters
-from eqspike.resources import resolve
+from eqspike import EqspikeError
+from eqspike.engines import EngineSettings
 
+MODES = get_args(EngineSettings.model_fields["codegen"].annotation)  # those that this version has
 FAST_BATCHES = 20  # timed together, for one of the reference's
 
 
-def seconds(learner: Learner, batches: list[Batch]) -> float:
-    """Wall time of the gradients of some batches."""
-    start = time.perf_counter()
-    for batch in batches:
-        learner.gradient(batch)
-    return time.perf_counter() - start
-
-
-@click.command()
-@click.option("--model", default="eqspike_300", help="Named model, or a TOML file.")
-@click.option("--batches", default=5)
-@click.option("--json", "as_json", is_flag=True)
-def main(model: str, batches: int, as_json: bool) -> None:
+@click.command(help=__doc__.splitlines()[0])
+@click.option("--model", default="eqspike_300", show_default=True, help="Named model, or a TOML file.")
+@click.option("--rounds", default=5, show_default=True, help="Batches of each Brian2 mode.")
+@click.option("--batch", default=20, show_default=True, help="Samples in a batch.")
+@click.option(
+    "--mode", "modes", type=click.Choice(MODES), multiple=True, default=MODES, help="Brian2 modes; repeatable."
+)
+@click.option("--set", "changes", multiple=True, help="Change a setting; repeatable.")
+@as_json
+def main(model: str, rounds: int, batch: int, modes: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -> None:
     """Measure and print."""
-    rng = np.random.default_rng(0)
-    learners: dict[str, Spiking] = {}
-    for name in ("brian2", "fast"):
-        settings: Any = experiment(
-            resolve("models", model), [f"engine.name={name}", "engine.threads=1", "engine.codegen=cython"]
-        )
-        couplings, scales = settings.network.couplings((28, 28), 10), settings.per_layer(settings.network.weight_scale)
-        learners[name] = Spiking(settings, initial_parameters(couplings, scales, settings.seed))
-        learners[name].gradient(images_like_mnist(20, rng))  # build and compile
-    reference, fast = [], []
-    for _ in range(batches):
-        reference.append(seconds(learners["brian2"], [images_like_mnist(20, rng)]) / 20)
-        fast.append(
-            seconds(learners["fast"], [images_like_mnist(20, rng) for _ in range(FAST_BATCHES)]) / 20 / FAST_BATCHES
-        )
-    ratio = float(np.median(np.divide(reference, fast)))
-    result = {
-        "brian2_ms_per_sample": 1e3 * float(np.median(reference)),
-        "fast_ms_per_sample": 1e3 * float(np.median(fast)),
-        "ratio": ratio,
-    }
-    print(
-        f"one training sample: brian2 (cython) {result['brian2_ms_per_sample']:.1f} ms,"
-        f" fast {result['fast_ms_per_sample']:.3f} ms, ratio {ratio:.0f}"
-    )
-    if as_json:
-        print(json.dumps(result))
+    on_one_core()
+    images = random_images()
+    batches = batches_of(images, batch)
+    fast = spiking(model, images, changes)
+    runs: dict[str, Any] = {"fast": lambda: [fast.gradient(next(batches)) for _ in range(FAST_BATCHES)]}
+    missing = []
+    for mode in modes:
+        try:
+            learner = spiking(model, images, [*changes, "engine.name=brian2", f"engine.codegen={mode}"])
+            learner.gradient(next(batches))  # builds
+            runs[f"brian2, {mode}"] = lambda learner=learner: learner.gradient(next(batches))
+        except EqspikeError as reason:
+            missing.append(f"{mode} is left out: {reason}")
+    times = in_turn(runs, rounds, time.perf_counter)  # `cpp_standalone` works in a process of its own
+    times["fast"] /= FAST_BATCHES
+    rows = [
+        {
+            "engine": name,
+            "ms per sample": 1000 * float(np.median(taken)) / batch,
+            "times fast": float(np.median(taken / times["fast"])),
+        }
+        for name, taken in times.items()
+    ]
+    show(rows, as_json, "\n".join(missing))
 
 
 if __name__ == "__main__":

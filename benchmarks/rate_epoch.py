@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from images import images_like_mnist
+from shared import images_like_mnist
 
 from eqspike import Batch, Parameters
 from eqspike.learners.hopfield import Hopfield

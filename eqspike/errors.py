@@ -16,4 +16,8 @@ class EqspikeError(ValueError):
 
 
 class Interrupted(Exception):
-    """Somebody asked for an end. Where training stood is in the run file."""
+    """Somebody asked for an end; its message says where. What was reached is on disk, `hint` says how to go on."""
+
+    def __init__(self, where: str, hint: str = "go on with train --resume") -> None:
+        super().__init__(where)
+        self.hint = hint

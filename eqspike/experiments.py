@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from .errors import EqspikeError
 from .learning.optimisers import OptimiserSettings, optimisers
 from .learning.schedules import ScheduleSettings, schedules
+from .leaves import composed, mixed, with_leaves
 from .model.network import NetworkSettings
-from .reading import about
 from .registry import Registry
 from .settings import (
     MOST_NEURONS,
@@ -41,6 +41,10 @@ from .settings import (
 
 OUTER = 1000  # before the data are known: no input or output layer of theirs is as wide
 TEST_BATCH = 200  # samples predicted together; no effect on the result
+YOUNGER = {
+    "network": {"output_bias": 0.0},
+    "plasticity": {"other_rate": 0.0},
+}  # settings that version 0.1.0 did not have
 
 learners: Registry[Any] = Registry("learner", "eqspike.learners")
 
@@ -52,6 +56,9 @@ class Data(Part):
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None  # of a file without a test part
     limit_train: Count | None = None  # use the first so many samples
     limit_test: Count | None = None
+    shift: Annotated[int, Field(ge=0, le=1000)] = (
+        0  # pixels by which a training image is moved at most, anew in each epoch
+    )
 
 
 class Training(Part):
@@ -59,7 +66,7 @@ class Training(Part):
 
     epochs: Count = 15
     batch_size: Count = 20
-    learning_rates: PerLayer = (0.008,)  # one value for each weight matrix, input to output, or one for all
+    learning_rates: PerLayer = (0.005,)  # one value for each weight matrix, input to output, or one for all
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9  # of the learning rates after each epoch, schedule "exponential"
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of each weight taken off in a step, times its rate
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the mean over batches that is tested, the part kept in each
@@ -132,6 +139,11 @@ class Experiment(Part):
     def changes(self) -> list[str]:
         """The `section.key=value` that make this experiment out of the default one."""
         standard = flat(type(self).model_construct().model_dump())  # unchecked: its leaves bear the default's names
+        leaves = {name: {key: getattr(getattr(self, name), key)} for name, (_, key, _) in self.leaves.items()}
+        with suppress(ValidationError):  # what these leaves stand for if nothing else is said
+            standard = flat(type(self).model_validate(leaves).model_dump()) | {
+                key: standard[key] for key in flat(leaves)
+            }
         return [
             f"{key}={as_toml(value)}"
             for key, value in flat(self.table()).items()
@@ -161,17 +173,41 @@ def experiment(source: Path | str | None = None, changes: Iterable[str] = (), **
 
 
 def changed(settings: Experiment, changes: Iterable[str] = (), **more: Any) -> Experiment:
-    """An experiment with changes, as `experiment` takes them. Raises EqspikeError as `experiment` does."""
+    """An experiment with changes, as `experiment` takes them. Raises EqspikeError as `experiment` does.
+
+    With another leaf what only the one before knew is gone, and what stood at its defaults stands at those of the new one.
+    """
     table, asked = settings.table(), dict[str, Any]()
     apply(asked, changes)
     asked = _merged(asked, more)
-    for section, (registry, key, _) in type(settings).leaves.items():
-        given, now = asked.get(section), table[section]
-        leaf = given.get(key, now[key]) if isinstance(given, Mapping) else now[key]
-        if leaf != now[key] and leaf in registry:  # what only the leaf of before knew goes with it
-            gone = {*registry[now[key]].Settings.model_fields} - {*registry[leaf].Settings.model_fields}
-            table[section] = {name: value for name, value in now.items() if name not in gone}
+    leaves = {section: (registry, key, table[section][key]) for section, (registry, key, _) in settings.leaves.items()}
+    moved = {}
+    for section, (registry, key, before) in leaves.items():
+        given = asked.get(section)
+        leaf = given.get(key, before) if isinstance(given, Mapping) else before
+        if leaf != before and leaf in registry:
+            moved[section] = {*registry[before].Settings.model_fields} - {*registry[leaf].Settings.model_fields}
+    if moved:
+        named = {section: {key: before} for section, (_, key, before) in leaves.items()}
+        table = _without(table, validated({"learner": settings.learner, **named}).table()) | {
+            "learner": settings.learner
+        }
+        for section, gone in moved.items():
+            table[section] = {name: value for name, value in table[section].items() if name not in gone}
+        table = _merged(named, table)
     return validated(_merged(table, asked))
+
+
+def _without(table: dict[str, Any], standard: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested values that are not the standard ones."""
+    rest = {}
+    for name, value in table.items():
+        usual = standard.get(name)
+        if isinstance(value, dict) and isinstance(usual, Mapping):
+            rest[name] = _without(value, usual)
+        elif name not in standard or value != usual:
+            rest[name] = value
+    return rest
 
 
 def _merged(table: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,65 +232,38 @@ def validated(table: Mapping[str, Any], where: str = "settings") -> Experiment:
         raise EqspikeError(f"{where}: {error}") from None
 
 
+def recorded(table: Mapping[str, Any], where: str) -> Experiment:
+    """The experiment of a file, which holds every setting there was; one younger than the file stands for what was done then.
+
+    Raises EqspikeError as `validated` does.
+    """
+    with suppress(EqspikeError, AttributeError, TypeError):  # of a table that is none: `validated` says what is wrong
+        kind = _concrete(table)
+        for section, values in YOUNGER.items():
+            known = {name: value for name, value in values.items() if name in _names(kind, (section,))}
+            table = {**table, section: {**known, **table[section]}} if section in table else table
+    return validated(table, where)
+
+
 def _concrete(table: Mapping[str, Any]) -> type[Experiment]:
     """The class of experiments with the learner and the leaves that are named."""
     learner = table.get("learner", "spiking")
     base: type[Experiment] = learners[learner].Settings if isinstance(learner, str) else Experiment
     chosen = []
-    for section, (registry, key, mixed) in base.leaves.items():
+    for section, (registry, key, other) in base.leaves.items():
         given = table.get(section, {})
         default = base.model_fields[section].default
         name = given.get(key, getattr(default, key)) if isinstance(given, Mapping) else getattr(default, key)
         if not isinstance(name, str):
             raise EqspikeError(f"{section}.{key}: the name of a {registry.kind} is text, got {in_short(name)}")
         try:
-            chosen.append((section, _mixed(registry[name].Settings, mixed)))
+            chosen.append((section, mixed(registry[name].Settings, other)))
         except EqspikeError as error:
             raise EqspikeError(f"{section}.{key}: {error}") from None
     for section, registry in base.composed.items():
         given = table.get(section, {})
-        chosen.append((section, _composed(registry, section, tuple(given if isinstance(given, Mapping) else ()))))
-    return _with_leaves(base, tuple(chosen))
-
-
-@lru_cache(maxsize=256)
-def _composed(registry: Registry[Any], section: str, names: tuple[str, ...]) -> type[Part]:
-    """A section with the settings of each of these leaves, by name."""
-    fields: dict[str, Any] = {}
-    for name in names:
-        with about(section):
-            part = registry[name].Settings
-        fields[name] = (part, part())
-    return create_model("Composed", __base__=Part, **fields)
-
-
-class _Mixed(Part):
-    """Settings of a leaf and of the section that it stands in, together; pickled by what they are made of."""
-
-    parts: ClassVar[tuple[type[Part], type[Part]]]
-
-    def __reduce__(self) -> tuple[Callable[..., Part], tuple[Any, ...]]:
-        return _restored, (*self.parts, self.model_dump())
-
-
-@lru_cache(maxsize=256)
-def _mixed(part: type[Part], other: type[Part] | None) -> type[Part]:
-    if other is None:
-        return part
-    create: Any = create_model  # which has no type for several bases
-    mixed: type[_Mixed] = create(part.__name__, __base__=(_Mixed, part, other), __doc__=part.__doc__)
-    mixed.parts = part, other
-    return mixed
-
-
-def _restored(part: type[Part], other: type[Part], values: dict[str, Any]) -> Part:
-    return _mixed(part, other).model_validate(values)
-
-
-@lru_cache(maxsize=256)
-def _with_leaves(base: type[Experiment], chosen: tuple[tuple[str, type[Part]], ...]) -> type[Experiment]:
-    fields: dict[str, Any] = {section: (part, part()) for section, part in chosen}
-    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+        chosen.append((section, composed(registry, section, tuple(given if isinstance(given, Mapping) else ()))))
+    return with_leaves(base, tuple(chosen))
 
 
 def _stranger(kind: type[Experiment], table: Mapping[str, Any], path: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # SplitMix64's factors
-INPUT_SPIKES, MEMBRANE, WEIGHTS, ORDER, SIGN, HARDWARE, LOSS = range(7)  # purposes of a stream
+INPUT_SPIKES, MEMBRANE, WEIGHTS, ORDER, SIGN, HARDWARE, LOSS, DROPOUT, SHIFT = range(9)  # purposes of a stream
 SPLITS = {"train": 0, "test": 1}
 _SHIFTS = tuple(np.uint64(n) for n in (30, 27, 31))
 

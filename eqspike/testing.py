@@ -26,6 +26,7 @@ from .errors import EqspikeError
 from .experiments import experiment, learners
 from .learners import build
 from .learners.spiking import model_of
+from .learning.contract import check_activity, check_form, check_phases
 from .learning.learner import Learner
 from .learning.loop import evaluate, make_batch, train
 from .model.couplings import Coupling, couplings
@@ -231,11 +232,9 @@ def check_learner(name: str, *changes: str, dataset: Dataset | None = None) -> N
     classes = dataset.classes
     assert outcome.scores.shape == (10, classes) and outcome.predicted.shape == (10,)
     assert [len(a) for a in outcome.activity] == list(learner.parameters.sizes), "activity has one row for each layer"
-    for count in outcome.counts.values():
-        assert len(count) == len(learner.phases), "the first axis of a count is the learner's phases"
-    if learner.counted is not None:
-        assert {*outcome.counts} == {*learner.counted}, "a learner that says what it counts counts that"
-    outcome.check()
+    check_phases(learner.phases)
+    check_form(learner, outcome, len(batch))
+    check_activity(outcome)
     again = learner.predict(batch)
     np.testing.assert_array_equal(again.scores, outcome.scores, "a second prediction differs from the first")
     state = {key: value.copy() for key, value in learner.state().items()}

@@ -100,7 +100,7 @@ def finite_differences(sizes: tuple[int, ...], seed: int, step: float = 0.05) ->
     learner = make("fast", settings, parameters(sizes, seed, -0.8, 1.0))
     images, labels = images_and_labels(sizes, seed)
     batch = Batch(images, labels, np.arange(IMAGES))
-    target = (np.arange(sizes[-1]) == labels[:, None]) * settings.plasticity.target_rate
+    target = learner.model.targets(labels)
 
     def cost() -> float:
         rates = learner.present(batch, learner.model.free()).readout / 8000

@@ -42,7 +42,7 @@ class Bare(Learner):
 
 @learners.register("outsider-odd")
 class Odd(Bare):
-    """Phases of its own; counts that are no numbers, and `spikes` without layers; a recording without spikes."""
+    """Phases of its own; counts that are not numbers, and `spikes` without layers; a recording without spikes."""
 
     phases = (INHALE, EXHALE)
 

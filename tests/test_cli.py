@@ -63,7 +63,7 @@ def test_evaluate_finds_the_recorded_error(trained):
 
 def test_show(trained):
     text = run_sim("show", "runs/digits-seed0", cwd=trained[0]).stdout
-    for part in ("64-100-10", "finished", "hidden=(100,)", "synaptic events", "beta=1.0", "numba"):
+    for part in ("64-100-10", "finished", "hidden=(100,)", "synaptic events", "beta=0.2", "numba"):
         assert part in text
 
 
@@ -103,7 +103,7 @@ BAD = {
     "unwritable output": (["train", "--out", "/proc/run"], "/proc/run"),
     "output is a file": (["train", "--out", "a-file"], "a-file"),
     "no run": (["evaluate", "nowhere"], "nowhere"),
-    "a file that is no run": (["show", "a-file"], "a-file"),
+    "a file that is not a run": (["show", "a-file"], "a-file"),
     "no such sample": (["plot", "RUN", "--sample", "-1"], "--sample -1"),
     "unknown command": (["fly"], "fly"),
     "unknown option": (["train", "--fast"], "--fast"),

@@ -44,10 +44,29 @@ def rates(tmp_path_factory):
 def test_a_worked_example():
     device = Device(synaptic_event=2e-12, neuron_update=3e-12, multiply_accumulate=5e-12)
     work = Work(synaptic_events=10, multiply_accumulates=100, neuron_updates=1000, weight_updates=7)
-    assert device.joules(work) == pytest.approx((10 + 7) * 2e-12 + 100 * 5e-12 + 1000 * 3e-12)
+    assert device.joules(work) == pytest.approx((10 + 2 * 7) * 2e-12 + 100 * 5e-12 + 1000 * 3e-12)
+    pulsed = device.model_copy(update={"weight_update": 9e-12})
+    assert pulsed.joules(work) == pytest.approx(10 * 2e-12 + 7 * 9e-12 + 100 * 5e-12 + 1000 * 3e-12)
     without = Device(synaptic_event=2e-12)
     assert without.joules(work) is None, "a device without multiply-accumulates has no energy for them"
     assert without.joules(Work(synaptic_events=10)) == pytest.approx(20e-12)
+
+
+def test_a_chip_that_cannot_change_its_weights_has_no_energy_of_training(spiking):
+    device = Device(synaptic_event=2e-12, learns=False)
+    assert device.joules(Work(synaptic_events=10)) == pytest.approx(20e-12)
+    assert device.joules(Work(synaptic_events=10, weight_updates=1)) is None
+    by_name = {e.device: e for e in energy.estimates(spiking, device_tables())}
+    for name in ("truenorth", "tianjic", "ubrain", "neuronflow"):
+        inference, training = by_name[name].joules["as measured"]
+        assert inference > 0 and training is None and not by_name[name].learns
+    assert by_name["odin"].learns and by_name["odin"].joules["as measured"][1] > 0
+
+
+def test_a_modern_card_costs_its_power_by_its_speed():
+    (table,) = (table for table in device_tables() if table.name == "data sheet")
+    assert table.device["h100"].multiply_accumulate == pytest.approx(700 / (67e12 / 2), rel=0.01)
+    assert table.device["h100-float16"].multiply_accumulate == pytest.approx(700 / (989e12 / 2), rel=0.01)
 
 
 def test_works_of_spikes(spiking):

@@ -142,7 +142,8 @@ def test_rates_of_pixels_are_in_spikes_per_dt_ref(changes, white):
 )
 def test_an_estimate_is_expected_to_be_twice_the_phase_times_the_gradient(estimator, scale):
     """2 T in dt_ref, less what a trace needs to follow; a difference of traces comes to an end."""
-    long = network((4,), f"plasticity.estimator={estimator}", "phases.free=2000.0", "phases.nudged=1000.0")
+    lengths = ("phases.free=2000.0", "phases.nudged=1000.0", "neuron.tau_rho=5.0")
+    long = network((4,), f"plasticity.estimator={estimator}", *lengths)
     model = make("fast", long, parameters((5, 4, 3))).model
     lag = -10 if scale else 30  # tau_rho, or tau_slow - tau_rho, in dt_ref
     assert expected_scale(model) == pytest.approx(scale * 2000 + lag)
@@ -158,7 +159,9 @@ def test_learners_without_a_network_of_rates_are_refused_and_may_enter_one():
     class Own(Backprop):
         pass
 
-    settled_network.register(Own)(lambda own: SettledNetwork(own.parameters, clip(1), lambda batch: batch.images, 1.0))
+    settled_network.register(Own)(
+        lambda own: SettledNetwork(own.parameters, clip(1), lambda batch: batch.images, np.eye(3).take)
+    )
     assert has_settled_network(Own) and not has_settled_network(Backprop)
 
 

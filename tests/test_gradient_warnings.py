@@ -15,6 +15,7 @@ from eqspike.model.schedule import FREE, Phase
 
 HELD = "plasticity.nudge=held"
 SETTLED = "phases.free=200.0"
+SHORT = ("phases.free=30.0", "phases.nudged=15.0", "neuron.tau_rho=5.0")  # unlike what a rule advises
 
 
 def warnings(*changes: str) -> list[str]:
@@ -35,11 +36,13 @@ def enter(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["plasticity.estimator=one-sided"], "'one-sided' reads traces from 15 ms on.*7 x tau_rho = 35 ms.*free = 50 would do"),
+        (["plasticity.estimator=one-sided", *SHORT], "'one-sided' reads traces from 15 ms on.*7 x tau_rho = 35 ms.*free = 50 would do"),
         (["plasticity.estimator=one-sided", "phases.free=60.0", "phases.nudged=40.0"], "from 20 ms on.*phases.free = 75 would do"),
-        (["plasticity.estimator=acceleration"], "reads traces from 30 ms on.*7 x tau_slow = 140 ms.*free = 140 would do"),
+        (["plasticity.estimator=acceleration", *SHORT], "reads traces from 30 ms on.*7 x tau_slow = 140 ms.*free = 140 would do"),
         (["plasticity.estimator=one-sided", "neuron.tau_rho=1.0"], None),
-        (["plasticity.estimator=one-sided", "phases.free=50.0"], None),
+        (["plasticity.estimator=one-sided", "phases.free=50.0", "phases.nudged=15.0"], None),
+        (["plasticity.estimator=one-sided"], None),
+        (["plasticity.estimator=acceleration"], None),
         (["plasticity.estimator=acceleration", "phases.free=140.0"], None),
         (["plasticity.estimator=continued"], None),
         (["plasticity.estimator=centered"], None),
@@ -56,16 +59,10 @@ def test_a_rule_that_reads_unsettled_traces_is_told(changes, message):
 
 def test_the_value_that_would_do_does():
     for estimator in ("one-sided", "acceleration"):
-        (line,) = warnings(
-            HELD, f"plasticity.estimator={estimator}", "phases.dt=0.4", "phases.nudged=14.0", "phases.readout=20.0"
-        )
+        changes = [HELD, f"plasticity.estimator={estimator}", "phases.dt=0.4", "phases.nudged=14.0"]
+        (line,) = warnings(*changes, "phases.free=30.0")
         free = line.split("phases.free = ")[1].split()[0]
-        assert (
-            warnings(
-                HELD, f"plasticity.estimator={estimator}", "phases.dt=0.4", "phases.nudged=14.0", f"phases.free={free}"
-            )
-            == []
-        )
+        assert warnings(*changes, f"phases.free={free}") == []
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,11 @@ from matplotlib.figure import Figure
 from eqspike import records, resources
 from eqspike.cli.reproduce import reproduce
 from eqspike.errors import EqspikeError
+from eqspike.experiments import validated
 from eqspike.runs.protocol import Point, Sweep, plan, read_sweep, rows
+from eqspike.runs.run import train_run
 from eqspike.runs.sweep import run_sweep
+from eqspike.runs.workers import load_data
 from eqspike.view.sweeps import sweep, sweeps
 
 ROOT = Path(__file__).parents[1]
@@ -127,6 +130,31 @@ def test_killed_sweep_continues(tmp_path):
     assert not list((tmp_path / "out").glob("*/*.part"))
 
 
+def test_an_interrupted_sweep_goes_on_with_the_point_under_way(tmp_path):
+    """The signal goes to the sweep alone, as `kill` sends it; its worker writes where it stands, and no more begins."""
+    read = protocol(tmp_path, GRID.replace("[0, 1]", "[0]").replace("epochs=2", "epochs=12"))
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, str(ROOT / "run_sim.py"), "sweep", "small.toml", "--workers", "1", "--out", "out"]
+    how = {"cwd": tmp_path, "env": os.environ | {"TMPDIR": str(tmp_path / "temporary")}, "text": True}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **how)
+    while not [*(tmp_path / "temporary").glob("*/run.h5")]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate()
+    assert told == "eqspike: interrupted with 0 of 2 points finished; the same command goes on\n"
+    assert process.returncode == 3 and not any((tmp_path / "temporary").iterdir())
+    (path,) = (tmp_path / "out").glob("*/run.h5")
+    stopped = records.load(path)
+    assert stopped.status.startswith("stopped: in epoch") and (stopped.position.epoch, stopped.position.done) > (1, 0)
+    subprocess.run(command, check=True, capture_output=True, **how)
+    again = records.load(path)
+    assert again.created == stopped.created and again.status == records.FINISHED and len(again.epochs) == 12
+    (settings,) = (validated(point.settings) for point in plan(read) if point.directory == path.parent.name)
+    whole = train_run(settings, load_data(settings, None), tmp_path / "whole/run.h5")
+    assert again.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path):
     """SIGKILL to the worker process itself, as the kernel does when memory runs out."""
     points = plan(protocol(tmp_path, GRID.replace("epochs=2", "epochs=30")))
@@ -216,6 +244,21 @@ def test_bad_protocols_are_one_line(tmp_path, text, message):
     with pytest.raises(EqspikeError, match=message) as raised:
         protocol(tmp_path, text)
     assert "\n" not in str(raised.value) and "small.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("drawing", "message"),
+    [
+        ('x = "nothing.here"', "drawings.x = 'nothing.here' is not 'epoch' or a setting of every point"),
+        ('x = "hopfield.order"', "drawings.x = 'hopfield.order' is not"),
+        ('x = "epoch"\ny = "network_energy"', "a learner 'spiking' does not count it"),
+    ],
+)
+def test_drawings_that_no_run_could_fill_are_told_before_the_first_point(tmp_path, drawing, message):
+    with pytest.raises(EqspikeError, match=message):
+        plan(protocol(tmp_path, f"{GRID}[[drawings]]\n{drawing}\n"))
+    text = GRID.replace("]\n[grid]", ', "learner=hopfield"]\n[grid]')
+    assert plan(protocol(tmp_path, f'{text}[[drawings]]\nx = "seed"\ny = "network_energy"\n'))
 
 
 def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):

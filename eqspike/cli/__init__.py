@@ -14,7 +14,7 @@ from ..errors import EqspikeError, Interrupted
 from ._libraries import as_shipped
 
 INTERRUPTED = 130
-RESUMABLE = 3  # interrupted, and where it stood is in the run file
+RESUMABLE = 3  # interrupted, and what was reached is on disk
 ORDER = (
     *("train", "evaluate", "show", "plot", "report", "compare", "gradient", "energy", "export", "check", "models"),
     *("sweep", "reproduce"),
@@ -71,7 +71,7 @@ def run(command: click.Command, name: str) -> NoReturn:
     except EqspikeError as error:
         _fail(name, str(error))
     except Interrupted as reason:
-        print(f"{name}: interrupted {reason}; go on with train --resume", file=sys.stderr)
+        print(f"{name}: interrupted {reason}; {reason.hint}", file=sys.stderr)
         sys.exit(RESUMABLE)
     except (KeyboardInterrupt, click.Abort):
         print(f"{name}: interrupted", file=sys.stderr)

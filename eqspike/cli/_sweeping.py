@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import EqspikeError
+from ._signals import asked_to_end
 from ._terminal import clean, make_directory, progress_bar
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def run_protocol(
             bar.advance(task)
             bar.update(task, error=f"{sum(bool(p.failure) for p in points)} failed" if point.failure else None)
 
-        run_sweep(points, directory, data_dir, workers, scheduler, on_point)
+        with asked_to_end() as stop:
+            run_sweep(points, directory, data_dir, workers, scheduler, on_point, stop)
     table_rows = rows(points)
     table = Table(*map(clean, table_rows[0].values), "test error", "seconds per epoch", "failed")
     for row in table_rows:

@@ -99,7 +99,7 @@ def progress_bar(screen: Console) -> Bar:
 
 def load_data(settings: Experiment, data_dir: Path | None, screen: Console) -> Dataset:
     """The part of a data set that an experiment uses, with progress."""
-    from ..runs.sweep import load_data as load
+    from ..runs.workers import load_data as load
 
     with progress_bar(screen) as bar:
         tasks: dict[str, TaskID] = {}

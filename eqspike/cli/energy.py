@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 COUNTED = 100  # test samples on which the effective products of a network of rates are counted
 FREE = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the free phase
 RATE = (0.1, 0.25, 0.5, 0.75, 1.0)  # of max_rate
+REFERENCES = ("gpu", "h100")  # that spikes are compared with: cards of 2013 and of 2023
 
 
 @command
@@ -121,17 +122,23 @@ def _print(
     screen.print("NeuroBench: " + ", ".join(numbers))
 
     kinds = list(works)
-    gpu = next((e.joules["backprop"] for e in estimates if e.device == "gpu" and "backprop" in e.joules), (None, None))
+    theirs = {
+        e.device: (inference, training)
+        for e in estimates
+        if e.device in REFERENCES
+        for inference, training in [e.joules.get("backprop", (None, None))]
+        if inference is not None and training is not None
+    }
     for place, split in enumerate(("inference", "training")):
         estimated = Table(f"joules, estimated, of one {split}", "table", *kinds, title_justify="left")
-        theirs = gpu[place]
-        if theirs is not None:
-            estimated.add_column("times below backprop on gpu", justify="right")
+        for device in theirs:
+            estimated.add_column(f"times below backprop on {device}", justify="right")
         for estimate in estimates:
             cells = [_joules(estimate.joules[kind][place]) for kind in kinds]
             ours = estimate.joules["as measured"][place]
-            if theirs is not None:
-                cells.append(f"{theirs / ours:,.3g}" if ours else "-")
+            if ours is None and place and not estimate.learns:
+                cells[kinds.index("as measured")] = "does not learn"
+            cells += [f"{joules[place] / ours:,.3g}" if ours else "-" for joules in theirs.values()]
             estimated.add_row(clean(estimate.device), clean(estimate.table), *cells)
         screen.print(estimated)
     for name in dict.fromkeys(estimate.device for estimate in estimates):
@@ -143,9 +150,9 @@ def _print(
                 f"{clean(name)}: {_joules(low)} to {_joules(high)} per inference; its tables differ {high / low:,.1f} times"
             )
     screen.print(f"test accuracy {accuracy:.2%}")
-    if any(gpu):
+    if theirs:
         screen.print(
-            "EqSpike's claim is 1,000 (inference) and 100 (training) times below a GPU. A number below 1 in the last column"
+            "EqSpike's claim is 1,000 (inference) and 100 (training) times below a GPU. A number below 1 in the last columns"
             " is MORE than backprop takes there."
         )
 
@@ -161,12 +168,13 @@ def _joules(value: float | None) -> str:
 def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], picture: Path, screen: Console) -> None:
     from ..experiments import validated
     from ..learners import build
+    from ..learners.spiking import SpikingExperiment
     from ..learning.loop import evaluate
     from ..learning.work import Work
     from ..view.drawing import new_figure
     from ..view.sweeps import Tradeoff, cost_label, tradeoff
 
-    if "spikes" not in run.epochs[-1].test_counts:
+    if not isinstance(run.experiment, SpikingExperiment):
         raise EqspikeError("--plot shows spikes against accuracy; this run has none")
     device = next(table.device[estimate.device] for table in tables if table.name == estimate.table)
     lines: dict[str, list[Tradeoff]] = {}

@@ -32,7 +32,7 @@ def sweep(
 ) -> None:
     """Run PROTOCOL, a TOML file or the name of one in protocols/: many settings, several seeds each.
 
-    Started again, it does what is left.
+    Control-C and SIGTERM end the batches, write the files and exit with code 3; started again, it goes on and does what is left.
     """
     from ..resources import resolve
     from ..runs.protocol import read_sweep

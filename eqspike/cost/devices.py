@@ -22,15 +22,25 @@ class Device(Part):
     synaptic_event: Joules
     neuron_update: Joules = 0.0
     multiply_accumulate: Joules | None = None  # None: the device does none
+    weight_update: Joules | None = None  # None: two synaptic events, see `update`
+    learns: bool = True  # whether it changes its weights itself
+
+    @property
+    def update(self) -> float:
+        """Joules of a weight update: a synaptic event reads a word of memory and adds, this reads, adds and writes back."""
+        return 2 * self.synaptic_event if self.weight_update is None else self.weight_update
 
     def joules(self, work: Work) -> float | None:
-        """Estimate; None where the device cannot do this work. A weight update is an addition, charged like an event."""
+        """Estimate; None where the device cannot do this work."""
         if work.multiply_accumulates and self.multiply_accumulate is None:
             return None
+        if work.weight_updates and not self.learns:
+            return None
         return (
-            (work.synaptic_events + work.weight_updates) * self.synaptic_event
+            work.synaptic_events * self.synaptic_event
             + work.multiply_accumulates * (self.multiply_accumulate or 0.0)
             + work.neuron_updates * self.neuron_update
+            + work.weight_updates * self.update
         )
 
 

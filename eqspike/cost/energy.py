@@ -3,9 +3,9 @@
 Counted by the learners for each sample and phase (`learning.work.Work` says what), the mean over the split here. Estimated, with
 the joules of a `Device`:
 
-    E = (synaptic events + weight updates) x J_event + MACs x J_MAC + neuron updates x J_update
+    E = synaptic events x J_event + MACs x J_MAC + neuron updates x J_neuron + weight updates x J_weight
 
-a weight update being an addition of a trace to a weight. `docs/energy.md` works an example by hand.
+None where a device cannot do the work: products, or learning. `docs/energy.md` works an example by hand.
 """
 
 from __future__ import annotations
@@ -41,27 +41,39 @@ def works(run: Run) -> dict[str, tuple[Work, Work]]:
 def neurobench(run: Run, effective_macs: float | None = None) -> dict[str, float | None]:
     """NeuroBench's complexity metrics, for an inference (Yik et al., Nature Communications 16:1545, 2025).
 
-    - Effective_ACs: synaptic events through weights other than zero
+    - Effective_ACs: synaptic events through weights other than zero; None if the learner counts spikes but not these
     - Effective_MACs: multiply-accumulates in which both factors are other than zero; none with spikes. For rates
       it has to be counted (`effective_macs` of the learner): None until it is given
     - Dense: all synapses in all steps
-    - ActivationSparsity: share of neuron updates without a spike, inputs apart; spiking only
+    - ActivationSparsity: share of neuron updates without a spike, inputs apart; None unless the learner counts both
     - ConnectionSparsity: share of weights that are zero
     - Footprint: bytes of the parameters and of the neurons' state
     """
-    counts, parameters = run.epochs[-1].test_counts, run.parameters
-    spiking, ways = "spikes" in counts, works(run)
+    ways, counts, parameters = works(run), run.epochs[-1].test_counts, run.parameters
     measured, vector = ways["as measured"][0], parameters.vector
     states = learners[run.experiment.learner].state_size(run.experiment)
     weights = np.concatenate([w.ravel() for w in parameters.weights])
     return {
-        "Effective_ACs": measured.synaptic_events - float(np.sum(counts["zero_weight_events"])) if spiking else 0.0,
-        "Effective_MACs": 0.0 if spiking else effective_macs,
+        "Effective_ACs": _effective_acs(run),
+        "Effective_MACs": 0.0 if "spikes" in counts else effective_macs,
         "Dense": ways["dense"][0].multiply_accumulates if "dense" in ways else measured.multiply_accumulates,
-        "ActivationSparsity": 1 - float(counts["spikes"][:, 1:].sum()) / measured.neuron_updates if spiking else None,
+        "ActivationSparsity": _activation_sparsity(run, measured.neuron_updates),
         "ConnectionSparsity": float(np.mean(weights == 0)),
         "Footprint": float(vector.nbytes + states * vector.itemsize * sum(parameters.sizes[1:])),
     }
+
+
+def _effective_acs(run: Run) -> float | None:
+    counts = run.epochs[-1].test_counts
+    if {"synaptic_events", "zero_weight_events"} <= counts.keys():
+        return float(np.sum(counts["synaptic_events"]) - np.sum(counts["zero_weight_events"]))
+    return None if {"spikes", "synaptic_events"} & counts.keys() else 0.0
+
+
+def _activation_sparsity(run: Run, updates: float) -> float | None:
+    spikes = run.epochs[-1].test_counts.get("spikes")
+    by_layer = spikes is not None and spikes.shape[1:] == (len(run.layers),)
+    return 1 - float(spikes[:, 1:].sum()) / updates if spikes is not None and by_layer and updates > 0 else None
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class Estimate:
     device: str
     table: str
     joules: dict[str, tuple[float | None, float | None]]  # by the names of `works`
+    learns: bool = True  # whether the device changes its weights itself
 
 
 def estimates(run: Run, tables: Sequence[Table], devices: Sequence[str] = ()) -> list[Estimate]:
@@ -88,6 +101,7 @@ def estimates(run: Run, tables: Sequence[Table], devices: Sequence[str] = ()) ->
             name,
             table.name,
             {kind: (table.device[name].joules(a), table.device[name].joules(b)) for kind, (a, b) in ways.items()},
+            table.device[name].learns,
         )
         for name in devices or known
         for table in tables

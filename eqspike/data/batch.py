@@ -26,13 +26,15 @@ class Batch:
     samples: NDArray[np.int64]  # [B]
     epoch: int = 0
     split: Split = "train"
+    alive: NDArray[np.bool_] | None = None  # [B, N] of all layers but the input, those that may spike; None: all
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, at: slice) -> Batch:
-        """A part of the samples; what they are shown does not change."""
-        return Batch(self.images[at], self.labels[at], self.samples[at], self.epoch, self.split)
+    def __getitem__(self, chosen: slice) -> Batch:
+        """Some of the samples, which are shown what they would be shown among all of them; views."""
+        rest = None if self.alive is None else self.alive[chosen]
+        return Batch(self.images[chosen], self.labels[chosen], self.samples[chosen], self.epoch, self.split, rest)
 
     def streams(self, seed: int, purpose: int) -> NDArray[np.uint64]:
         """Key of each sample's stream of random numbers for a purpose [B]."""

@@ -123,7 +123,7 @@ class IdxSet:
             member = f"{self.archive.directory}/{part.name}"
             with readable(whole, "a zip file"), zipfile.ZipFile(whole) as archive, archive.open(member) as source:
                 content = source.read(file.most)
-            part.write_bytes(content)  # a full disk is no fault of the archive's
+            part.write_bytes(content)  # a full disk is not the archive's fault
             self._read(part, file)
 
 

@@ -57,7 +57,7 @@ class SettledNetwork:
     parameters: Parameters  # float64
     curve: Curve
     inputs: Callable[[Batch], Floats]  # rates of the pixels [B, N_0]
-    target_rate: float  # of the right class; that of the others is 0
+    targets: Callable[[NDArray[np.int64]], Floats]  # rates of the outputs for labels [B, N_out]
     scale: float = 1.0  # what the learner's estimate is expected to be in units of the gradient
 
     def settle(self, batch: Batch) -> Settled:
@@ -78,8 +78,7 @@ class SettledNetwork:
             self.curve(current + bias + (drive if n == 0 else 0))[1]
             for n, (current, bias) in enumerate(zip(self._currents(rates), biases, strict=True))
         ]
-        target = (np.arange(self.parameters.sizes[-1]) == batch.labels[:, None]) * self.target_rate
-        error, last = rates[-1] - target, len(rates) - 1
+        error, last = rates[-1] - self.targets(batch.labels), len(rates) - 1
         lambdas = self._relax(lambda n, current: slopes[n] * (current + (error if n == last else 0)), len(batch))
         return Settled(rates, 0.5 * np.sum(error**2, axis=1), self._gradient([inputs, *rates], lambdas))
 
@@ -147,7 +146,7 @@ def _of_spikes(learner: Spiking) -> SettledNetwork:
         return input_rates(model, batch.images)
 
     acting = learner.hardware.read(learner.parameters).astype(np.float64)
-    return SettledNetwork(acting, curve_of(learner), inputs, model.target_rate, expected_scale(model))
+    return SettledNetwork(acting, curve_of(learner), inputs, model.targets, expected_scale(model))
 
 
 @settled_network.register
@@ -156,8 +155,11 @@ def _of_rates(learner: Hopfield) -> SettledNetwork:
         learner.check(batch)
         return batch.images.astype(np.float64)
 
+    def targets(labels: NDArray[np.int64]) -> Floats:
+        return np.asarray(np.arange(learner.parameters.sizes[-1]) == labels[:, None], np.float64)
+
     network = learner.network
-    return SettledNetwork(network.parameters.astype(np.float64), clip(network.highest), inputs, 1.0)
+    return SettledNetwork(network.parameters.astype(np.float64), clip(network.highest), inputs, targets)
 
 
 def input_rates(model: Model, images: NDArray[np.float32]) -> Floats:

@@ -63,6 +63,8 @@ class HopfieldExperiment(Experiment):
             raise ValueError(f"plasticity.estimator = {name!r} reads spikes' traces: learner = 'hopfield' has none")
         for fault in of_spikes(self.hardware):
             raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spiking neurons to have this fault")
+        if self.plasticity.beta_sign == "halves":
+            raise ValueError("plasticity.beta_sign = 'halves' is for spikes: learner = 'hopfield' takes 'random'")
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
             raise ValueError(
                 f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
@@ -95,7 +97,7 @@ class Hopfield(Learner):
         n_nudged: int = 4,
         beta: float = 0.5,
         estimator: str = "centered",
-        beta_sign: Literal["fixed", "random"] = "fixed",
+        beta_sign: Literal["fixed", "random", "halves"] = "fixed",
         order: Order = "synchronous",
         persistent: bool = False,
         samples: int | None = None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from ..data.batch import Batch
 from ..engines import EngineSettings, Presentation, engines
@@ -16,6 +18,7 @@ from ..learning.arithmetic import count_zeros
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.couplings import Coupling
+from ..model.dropout import alive, amplify
 from ..model.encodings import EncodingSettings, encodings
 from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.neurons import NeuronSettings, neurons
@@ -47,6 +50,17 @@ class SpikingExperiment(Experiment):
     plasticity: Plasticity = Plasticity()
     hardware: HardwareSettings = HardwareSettings()
     engine: EngineSettings = EngineSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _advised(cls, given: Any) -> Any:
+        """Settings, and where they say nothing what their rule advises."""
+        plasticity = given.get("plasticity", {}) if isinstance(given, dict) else None
+        if not isinstance(plasticity, dict):
+            return given
+        advice = rules[plasticity.get("estimator", cls.model_fields["plasticity"].default.estimator)].advice
+        sections = {name: given.get(name, {}) for name in advice}
+        return given | {n: {**advice[n], **part} for n, part in sections.items() if isinstance(part, Mapping)}
 
     def check(self) -> None:
         plasticity: Any = self.plasticity  # the rule's settings, with SpikingPlasticity mixed in
@@ -84,6 +98,7 @@ def model_of(experiment: Any, couplings: tuple[Coupling, ...]) -> Model:
         plasticity=plasticity,
         nudge=nudges[plasticity.nudge],
         target_rate=plasticity.target_rate,
+        other_rate=plasticity.other_rate,
         replay=plasticity.replay,
         encoding=encoding,
         phases=experiment.phases,
@@ -130,25 +145,52 @@ class Spiking(Learner):
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Minus what the rule asks for, over the batch and the difference of the nudges."""
-        phases = self.model.training(self._beta_sign(batch))
-        scale = -1 / (self.model.rule.divisor(phases) * len(batch))
-        presentation = self.present(batch, phases, scale=scale)
+        sign, middle = self._beta_sign(batch), len(batch) // 2
+        if self.model.plasticity.beta_sign != "halves" or not middle:
+            return self._gradient(batch, sign, len(batch))
+        first, seen = self._gradient(batch[:middle], sign, len(batch))
+        kept = first.copy()  # the engine's memory, which the second half takes
+        change, also_seen = self._gradient(batch[middle:], -sign, len(batch))
+        change.vector += kept.vector
+        return change, Outcome.joined([seen, also_seen])
+
+    def _gradient(self, batch: Batch, sign: int, samples: int) -> tuple[Parameters, Outcome]:
+        """Of the samples of a batch of so many that are nudged under one sign of beta."""
+        phases = self.model.training(sign)
+        scale = -1 / (self.model.rule.divisor(phases) * samples)
+        presentation = self.present(self._dropped(batch), phases, scale=scale)
         assert presentation.change is not None
+        if self._dropout:
+            amplify(presentation.change, self._dropout)
         return presentation.change, self._outcome(presentation, phases, len(batch))
 
     def record(self, batch: Batch) -> Recording | None:
         """A training presentation, step by step."""
-        return self.present(batch, self.model.training(), record=True).recording
+        return self.present(self._dropped(batch), self.model.training(), record=True).recording
 
     def present(self, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0) -> Presentation:
         """Present a batch with the weights as the hardware reads them."""
         self.check(batch)
-        return self.engine.present(self.hardware.read(self.parameters), batch, phases, record, scale)
+        acting = self.hardware.read(self.parameters)
+        if batch.alive is not None:
+            acting = acting.copy()
+            amplify(acting, self._dropout)
+        return self.engine.present(acting, batch, phases, record, scale)
+
+    @property
+    def _dropout(self) -> float:
+        plasticity: Any = self.experiment.plasticity
+        return float(plasticity.dropout)
+
+    def _dropped(self, batch: Batch) -> Batch:
+        """The batch, with the neurons that are silent in a training presentation."""
+        if not self._dropout:
+            return batch
+        return replace(batch, alive=alive(batch, self.parameters.sizes, self._dropout, self.model.seed))
 
     def _beta_sign(self, batch: Batch) -> int:
-        if self.model.plasticity.beta_sign == "fixed":
-            return 1
-        return random_sign(self.model.seed, batch)
+        """Of the batch, or of its first half."""
+        return 1 if self.model.plasticity.beta_sign == "fixed" else random_sign(self.model.seed, batch)
 
     def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
         fan, spikes = Fans.of(self.parameters.couplings), presentation.spikes

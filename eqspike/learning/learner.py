@@ -35,16 +35,21 @@ class Outcome:
     ]  # per layer, the input first [N_l]: mean over the batch of the settled activity, in [0, 1]
     counts: dict[str, NDArray[Any]] = field(default_factory=dict)  # summed over the batch; first axis: `Learner.phases`
 
+    @classmethod
+    def joined(cls, parts: Sequence[Outcome]) -> Outcome:
+        """What was done with the parts of a batch, in their order."""
+        sizes = np.array([len(part.scores) for part in parts])
+        layers = zip(*(part.activity for part in parts), strict=True)
+        return cls(
+            scores=np.concatenate([part.scores for part in parts]),
+            activity=[np.average(layer, axis=0, weights=sizes) for layer in layers],
+            counts={name: np.sum([part.counts[name] for part in parts], axis=0) for name in parts[0].counts},
+        )
+
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Class of each sample [B]."""
         return np.asarray(self.scores.argmax(axis=1))
-
-    def check(self) -> None:
-        """Raise EqspikeError for activity outside of [0, 1], which no run file holds."""
-        for n, layer in enumerate(self.activity):
-            if not (layer.min() >= -1e-6 and layer.max() <= 1 + 1e-6):
-                raise EqspikeError(f"the learner's activity of layer {n} lies outside of 0 to 1")
 
 
 class Learner(ABC):

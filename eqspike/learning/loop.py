@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
+from ..data.shift import shifted
 from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
+from .contract import check_activity, check_form
 from .health import Sickness, TrainingStopped
 from .learner import Learner, Outcome
 from .optimisers import Optimiser
@@ -100,12 +102,15 @@ def train(
         for first in range(at.done, samples, settings.batch_size):
             began = time.perf_counter()
             batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
+            if experiment.data.shift:
+                batch = shifted(batch, dataset.image_shape, experiment.data.shift, experiment.seed)
             outcome = _learn(
                 learner, optimiser, batch, rates_at(experiment, at.epoch, first / samples), settings.weight_decay
             )
+            check_form(learner, outcome, len(batch))
             average.follow(learner.parameters)
             _watch(at, outcome, first, hooks)
-            outcome.check()
+            check_activity(outcome)
             _count(at, outcome, batch, first)
             took = time.perf_counter() - began
             at.seconds += took
@@ -201,7 +206,8 @@ def evaluate(
     for first in range(0, len(images), TEST_BATCH):
         batch = make_batch(images, np.arange(first, min(first + TEST_BATCH, len(images))), 0, "test")
         outcome = learner.predict(batch)
-        outcome.check()
+        check_form(learner, outcome, len(batch))
+        check_activity(outcome)
         predicted.append(outcome.predicted)
         _add(counts, outcome.counts)
         progress(first + len(batch), len(images))

@@ -27,7 +27,7 @@ class NetworkSettings(Part):
         tuple[dict[str, Any], ...], Field(strict=False, max_length=MOST_LAYERS), FailFast()
     ] = ()  # kind and its settings
     weight_scale: PerLayer = (0.4,)  # times Glorot and Bengio's range, see `initial_parameters`
-    output_bias: Annotated[float, Field(ge=0, le=1)] = 0.0  # that outputs start from; see `initial_parameters`
+    output_bias: Annotated[float, Field(ge=0, le=1)] = 0.17  # that outputs start from; see `initial_parameters`
 
     @model_validator(mode="before")
     @classmethod
@@ -69,8 +69,8 @@ def initial_parameters(
     the sizes, so scales stay below 0.5.
 
     With an `output_bias` of 0 half of the outputs start silent, at the kink of their curve, where a nudge of any useful size
-    is no small one: the estimate points away from the gradient. The mean of the targets, `target_rate` / classes, is a bias at
-    which all of them are active.
+    is not a small one: the estimate points away from the gradient. The mean of the targets is a bias at which all of them are
+    active: 0.17 for a target of 0.8 and nine of 0.1.
     """
     parameters = Parameters(layers)
     draws = generator(seed, WEIGHTS)

@@ -30,6 +30,7 @@ class Model:
     plasticity: Plasticity
     nudge: Nudge
     target_rate: float  # of the right output, in spikes per dt_ref
+    other_rate: float  # of the other outputs
     replay: bool
     encoding: Encoding
     phases: SpikingPhases
@@ -55,6 +56,11 @@ class Model:
     def values(self) -> dict[str, float]:
         """Numbers of the names in the neuron's text; times in ms."""
         return {**self.neuron.values(self.neuron_settings), "dt": self.dt}
+
+    def targets(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Rates that the outputs should have for these labels [B], in spikes per dt_ref [B, N_out]."""
+        right = np.arange(self.couplings[-1].post) == labels[:, None]
+        return np.where(right, self.target_rate, self.other_rate)
 
     def layer_values(self, layer: int) -> dict[str, float | NDArray[np.float64]]:
         """`values` as the neurons of a layer have them, the first hidden one is 0: an array [N] where they differ."""

@@ -48,7 +48,7 @@ def _unsettled(model: Model) -> str:
 
 def _unstable(model: Model) -> str:
     """In some phase the nudge drives an output by its own trace, as strongly as the trace itself or more."""
-    signs = (1, -1) if model.plasticity.beta_sign == "random" else (1,)
+    signs = (1, -1) if model.plasticity.beta_sign != "fixed" else (1,)
     betas = {phase.beta for sign in signs for phase in model.training(sign) if phase.beta}
     worst = max(betas, key=lambda beta: model.nudging(beta)["rho"])
     pull = model.nudging(worst)["rho"]

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..experiments import Experiment
+from ..learning.contract import ROUNDING, check_state
 from ..learning.health import WINDOW, Monitor
 from ..learning.position import Position
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
 from .arrays import put, read_parameters, write_parameters
-from .history import ROUNDING, Form, read_counts
+from .history import Form, read_counts
 from .reader import Reader
 
 
@@ -31,7 +32,9 @@ def write_position(position: Position, parameters: Parameters, group: h5py.Group
     for name, own in (("parameters", position.parameters), ("before", position.before)):
         if not np.array_equal(own.vector, parameters.vector):
             write_parameters(own, group.create_group(name))
-    for name, values in position.state().items():  # of persistent states hundreds of MB, most of it zeros and ones
+    state = position.state()
+    check_state(state)
+    for name, values in state.items():  # of persistent states hundreds of MB, most of it zeros and ones
         options = (
             {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
         )
@@ -56,7 +59,7 @@ def read_position(reader: Reader, parameters: Parameters, experiment: Experiment
     timed = reader.row("timed", 2, (0, 0.0))
     if len(timed) != 2 or not 0 <= timed[0] <= done or timed[1] < 0:
         raise reader.wrong("timed", "is not samples and seconds of this epoch")
-    counts = read_counts(reader.group("counts"), (), form, None) if "counts" in reader else {}
+    counts = read_counts(reader, "counts", (), form, None)
     if done and form.counted is not None and {*counts} != {*form.counted}:
         raise reader.wrong("counts", f"are not {', '.join(form.counted)}")
     return Position(

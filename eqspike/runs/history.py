@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..learning.contract import ROUNDING, count_shape, lowest
 from ..learning.loop import Epoch, Evaluation
 from . import measured
 from .arrays import put
 from .reader import INFINITE, Reader, Sides
 
-ROUNDING = 1e-6  # by which a mean of numbers in [0, 1] may lie outside
 OLD_NAMES = {"energy": "network_energy"}  # of version 2
 SCALARS = {  # columns of /epochs with one number an epoch, and the largest
     "train_error": 1.0, "test_error": 1.0, "seconds": INFINITE, "samples_per_second": INFINITE
@@ -64,9 +64,7 @@ def read_history(reader: Reader, form: Form) -> list[Epoch]:
     columns = {name: reader.numbers(name, (count,), 0, most) for name, most in SCALARS.items()}
     changes = reader.numbers("weight_change", (count, form.layers - 1), 0)
     rates = reader.numbers("rates", (count, form.layers), -ROUNDING, 1 + ROUNDING)
-    train, test = (
-        read_counts(reader.group(kind), (count,), form, form.counted) for kind in ("train_counts", "test_counts")
-    )
+    train, test = (read_counts(reader, kind, (count,), form, form.counted) for kind in ("train_counts", "test_counts"))
     extra = measured.read(reader, count)
     return [
         Epoch(
@@ -87,7 +85,7 @@ def read_evaluation(reader: Reader, form: Form, last: Epoch) -> Evaluation:
     predicted, labels = (
         reader.numbers(name, (form.test,), 0, form.classes - 1, whole=True) for name in ("predicted", "labels")
     )
-    counts = read_counts(reader.group("counts"), (), form, tuple(last.test_counts))
+    counts = read_counts(reader, "counts", (), form, tuple(last.test_counts))
     evaluation = Evaluation(predicted.astype(np.int64), labels.astype(np.int64), counts)
     if abs(evaluation.error - last.test_error) > ROUNDING:
         raise reader.wrong(
@@ -99,18 +97,27 @@ def read_evaluation(reader: Reader, form: Form, last: Epoch) -> Evaluation:
     return evaluation
 
 
-def read_counts(reader: Reader, rows: Sides, form: Form, names: tuple[str, ...] | None) -> dict[str, NDArray[Any]]:
-    """Counts by name [*rows, P, ...]. Raises EqspikeError for those of other names, or of another learner's shape."""
+def read_counts(
+    outer: Reader, group: str, rows: Sides, form: Form, names: tuple[str, ...] | None
+) -> dict[str, NDArray[Any]]:
+    """Counts of a group by name [*rows, P, ...]; without the group there are none.
+
+    Raises EqspikeError for those of other names, or of another learner's shape.
+    """
+    if group not in outer and not names:
+        return {}
+    reader = outer.group(group)
     own = {OLD_NAMES.get(name, name): name for name in reader.arrays()}
     if names is not None and {*own} != {*names}:
         raise reader.wrong(
             "", f"holds the counts {', '.join(own) or 'of nothing'}, not {', '.join(names) or 'of nothing'}"
         )
-    return {name: _count(reader, stored, name, (*rows, form.phases), form) for name, stored in own.items()}
+    return {name: _count(reader, stored, name, rows, form) for name, stored in own.items()}
 
 
-def _count(reader: Reader, stored: str, name: str, shape: Sides, form: Form) -> NDArray[Any]:
+def _count(reader: Reader, stored: str, name: str, rows: Sides, form: Form) -> NDArray[Any]:
     if form.counted is None:  # somebody's own learner counts what it likes in each phase
-        return reader.values(stored, (*shape, *(None for _ in reader.stored(stored).shape[len(shape) :])))
-    by_layer = (form.layers,) if name == "spikes" else ()
-    return reader.numbers(stored, (*shape, *by_layer), -INFINITE if name == "network_energy" else 0)
+        return reader.values(
+            stored, (*rows, form.phases, *(None for _ in reader.stored(stored).shape[len(rows) + 1 :]))
+        )
+    return reader.numbers(stored, (*rows, *count_shape(name, form.phases, form.layers)), lowest(name))

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from ..errors import EqspikeError
-from ..experiments import Experiment, changed, experiment
-from ..settings import Part, as_toml, explain, read_toml
+from ..experiments import Experiment, changed, experiment, learners
+from ..settings import Part, as_toml, explain, flat, read_toml
 from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
@@ -116,6 +116,7 @@ MEASURES: dict[str, Callable[[Run], list[float]]] = {  # of each epoch
     "seconds_per_epoch": lambda run: [_time(run)] * len(run.epochs),  # their mean: a single one is noisy
     "network_energy": lambda run: [float(epoch.test_counts["network_energy"][0]) for epoch in run.epochs],
 }
+COUNTS = ("network_energy",)  # those of them that a learner may not count
 
 
 @dataclass
@@ -156,7 +157,10 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
-    """All points of a sweep. One whose settings are impossible has failed before it began."""
+    """All points of a sweep. One whose settings are impossible has failed before it began.
+
+    Raises EqspikeError for what is wrong with every point, and for drawings that no run could fill.
+    """
     settings, seeds = [*sweep.settings], sweep.seeds
     if quick:
         settings += sweep.quick.settings
@@ -171,7 +175,21 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
                 points.append(Point(values, seed, table))
             except EqspikeError as error:
                 points.append(Point(values, seed, None, failure=str(error)))
+    for drawing in sweep.drawings:
+        for point in points:
+            _check_drawing(drawing, point)
     return points
+
+
+def _check_drawing(drawing: Drawing, point: Point) -> None:
+    """Raise EqspikeError if a point, once it has run, could not be drawn."""
+    if point.table is None:
+        return
+    if drawing.x != "epoch" and drawing.x not in {**point.values, **flat(point.table)}:
+        raise EqspikeError(f"drawings.x = {drawing.x!r} is not 'epoch' or a setting of every point, such as seed")
+    counted = learners[point.table["learner"]].counted
+    if drawing.y in COUNTS and counted is not None and drawing.y not in counted:
+        raise EqspikeError(f"drawings.y = {drawing.y!r}: a learner {point.table['learner']!r} does not count it")
 
 
 def _one_thread(settings: Experiment) -> Experiment:

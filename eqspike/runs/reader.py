@@ -75,7 +75,7 @@ class Reader:
         stored = self.stored(name)
         if len(stored.shape) != 1 or stored.dtype.kind != "S" or stored.dtype.itemsize > 1000 or stored.shape[0] > most:
             raise self.wrong(name, f"is not a list of {most} names or less")
-        names = tuple(value.decode("ascii", "replace") for value in stored.read().tolist())
+        names = tuple(value.decode("utf-8", "replace") for value in stored.read().tolist())
         if len({*names}) < len(names):
             raise self.wrong(name, "holds a name twice")
         return names

@@ -31,8 +31,9 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
-from ..experiments import Experiment, learners, validated
+from ..experiments import Experiment, learners, recorded
 from ..files import write_bytes
+from ..learning.contract import MOST_PHASES
 from ..learning.loop import Epoch, Evaluation
 from ..learning.position import Position
 from ..model.couplings import Shape
@@ -47,7 +48,7 @@ from .sealed import read_hdf5, sealed_hdf5
 FORMAT, FORMAT_VERSION = "eqspike-run", 3
 FILE_NAME = "run.h5"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped: "
-MOST_PHASES, MOST_SAMPLES = 1000, 10**9
+MOST_SAMPLES = 10**9
 _LIBRARIES = ("eqspike", "brian2", "numba", "numpy", "h5py")
 
 
@@ -123,7 +124,7 @@ def _write(run: Run, file: h5py.File) -> None:
         }
     )
     file.create_group("dataset").attrs.update(run.dataset)
-    file["layers"], file["phases"] = np.array(run.layers, "S"), np.array(run.phases, "S")
+    file["layers"], file["phases"] = (np.array([n.encode() for n in names], "S") for names in (run.layers, run.phases))
     write_history(run.epochs, run.evaluation, file)
     write_parameters(run.parameters, file.create_group("parameters"))
     if run.position is not None:
@@ -148,7 +149,7 @@ def load(path: Path | str) -> Run:
 def read(file: h5py.File, path: Path) -> Run:
     """The run in an open file; `path` names it in an error. What comes back is a run of its own settings, or EqspikeError."""
     reader = Reader(file, str(path))
-    experiment = validated(reader.json("experiment"), f"{path}: experiment")
+    experiment = recorded(reader.json("experiment"), f"{path}: experiment")
     dataset, shape = _read_dataset(reader.group("dataset"))
     parameters = read_parameters(reader.group("parameters"), experiment, shape)
     if reader.names("layers", MOST_LAYERS + 2) != parameters.layers:

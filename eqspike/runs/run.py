@@ -17,6 +17,7 @@ from ..errors import EqspikeError, Interrupted
 from ..experiments import Experiment, learners
 from ..files import only_writer
 from ..learners import build
+from ..learning.contract import check_phases
 from ..learning.health import TrainingStopped
 from ..learning.learner import Learner
 from ..learning.loop import Epoch, Evaluation, Hooks, train
@@ -154,6 +155,7 @@ def _begun(
         with np.errstate(over="ignore"):
             learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
         learner.parameters.check_finite(start)
+    check_phases(learner.phases)
     position = Position.start(learner)
     described = records.describe(dataset)
     started_from = str(start or "")

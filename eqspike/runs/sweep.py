@@ -1,36 +1,29 @@
 """Running a protocol: every point is one experiment and has one run file, in a directory named after a digest of its settings.
 
-A sweep that is started again finds what is finished and does the rest. Points run in processes on this machine or, through
-the same interface, on a Dask cluster; a worker sends the contents of its run file back, so that no disk is shared.
+A sweep that is started again finds what is finished, goes on with what was interrupted and does the rest. The digest is of all
+settings, those of the defaults too: where a new version changes a default, a point is another one and has another directory.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
 
-from .. import data
-from ..data.dataset import Dataset
-from ..errors import EqspikeError
-from ..experiments import Experiment, validated
+from ..errors import EqspikeError, Interrupted
+from ..experiments import validated
 from ..files import write_bytes
-from ..learning.health import TrainingStopped
-from ..registry import load_plugin, plugins
+from ..registry import plugins
 from . import records
 from .protocol import Point
 from .records import Run
-from .run import train_run
+from .workers import cluster, load_data, local, run_point, signals_held
 
 LOST = 3  # times that a point may lose its worker before it counts as failed
+LOOK = 0.2  # seconds between two looks at `stop`
 
 
 def run_sweep(
@@ -40,125 +33,94 @@ def run_sweep(
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Callable[[Point], None] = lambda point: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run what is not finished; every point ends with its `run` or its `failure`.
 
-    `workers` processes of one thread each on this machine (None: one a core), or the Dask cluster at `scheduler`.
-    Raises EqspikeError if the directory cannot be written, the data cannot be loaded or no scheduler answers.
+    `workers` processes of one thread each on this machine (None: one a core), or the Dask cluster at `scheduler`. When `stop`
+    says so, the points under way finish their batch, their files are written and Interrupted is raised; the same call goes on
+    with them. Raises EqspikeError if the directory cannot be written, the data cannot be loaded or no scheduler answers.
     """
     for point in points:
         if point.table is not None:
-            point.run = _finished(directory / point.directory / records.FILE_NAME, point.table)
+            point.run = _finished(_kept(point, directory))
         if point.run is not None or point.failure:
             progress(point)
     waiting = [point for point in points if point.run is None and not point.failure]
     for table in {json.dumps(point.settings["data"]): point.settings for point in waiting}.values():
         load_data(validated(table), data_dir)  # what is wrong with the data is wrong with every point
     tries = 0
-    while waiting:
+    while waiting and not stop():
         tries += 1
         lost = []
-        with _executor(min(workers or len(os.sched_getaffinity(0)), len(waiting)), scheduler) as executor:
-            for point, future in _as_completed(executor, waiting, data_dir):
+        count = min(workers or len(os.sched_getaffinity(0)), len(waiting))
+        with local(count) if scheduler is None else cluster(scheduler) as (executor, ask_to_stop):
+            for point, future in _ended(_submitted(executor, waiting, directory, data_dir), ask_to_stop, stop):
                 error = future.exception()
                 if error is not None and tries < LOST and isinstance(error, BrokenProcessPool):
                     lost.append(point)  # it or its neighbour died: try again
                     continue
                 if error is not None:
                     point.failure = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                else:
-                    _keep(point, future.result(), directory)
-                progress(point)
+                elif (content := future.result()) is not None:
+                    _keep(point, content, directory, stop())
+                if point.run is not None or point.failure:
+                    progress(point)
         waiting = lost
+    if stop() and not all(point.run is not None or point.failure for point in points):
+        finished = sum(point.run is not None for point in points)
+        raise Interrupted(f"with {finished} of {len(points)} points finished", "the same command goes on")
 
 
-def _as_completed(
-    executor: Executor, points: list[Point], data_dir: Path | None
-) -> Iterator[tuple[Point, Future[bytes]]]:
-    where = None if data_dir is None else str(data_dir.resolve())
-    futures = {executor.submit(run_point, point.settings, where, [*map(str, plugins)]): point for point in points}
+def _submitted(
+    executor: Executor, points: list[Point], directory: Path, data_dir: Path | None
+) -> dict[Future[bytes | None], Point]:
+    where, files = None if data_dir is None else str(data_dir.resolve()), [*map(str, plugins)]
+    futures = {}
+    with signals_held():
+        for point in points:
+            run = _kept(point, directory)
+            begun = run.path.read_bytes() if run is not None and run.path is not None else None
+            futures[executor.submit(run_point, point.settings, where, files, begun)] = point
+    return futures
+
+
+def _ended(
+    futures: dict[Future[bytes | None], Point], ask_to_stop: Callable[[], None], stop: Callable[[], bool]
+) -> Iterator[tuple[Point, Future[bytes | None]]]:
+    """Points as they end. Asked to stop, what has not begun does not begin any more."""
+    running, asked = {*futures}, False
     try:
-        for future in as_completed(futures):
-            yield futures[future], future
-    except BaseException:  # interrupted: what has not begun is not begun any more
+        while running:
+            ended, running = wait(running, LOOK, FIRST_COMPLETED)
+            for future in ended:
+                yield futures[future], future
+            if stop() and not asked:
+                running, asked = {future for future in running if not future.cancel()}, True
+                ask_to_stop()
+    except BaseException:
         for future in futures:
             future.cancel()
         raise
 
 
-@contextmanager
-def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
-    if scheduler is None:
-        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        before = {name: os.environ.get(name) for name in threads}
-        os.environ.update(dict.fromkeys(threads, "1"))  # read by BLAS when a worker starts
-        try:
-            with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as executor:
-                yield executor
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
-        return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise EqspikeError('--scheduler needs Dask distributed: pip install "eqspike[cluster]"') from error
-    try:
-        client = Client(scheduler, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise EqspikeError(f"--scheduler {scheduler}: no Dask scheduler answers: {error}") from error
-    with client:
-        yield client.get_executor(pure=False, retries=LOST)
-
-
-def _end_with_parent() -> None:
-    """Let no worker outlive a killed sweep."""
-
-    def watch() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def load_data(settings: Experiment, data_dir: Path | str | None, progress: Any = lambda *at: None) -> Dataset:
-    """The part of a data set that an experiment uses. Raises EqspikeError as `data.load` does."""
-    chosen = settings.data
-    return data.load(chosen.name, data_dir, progress, chosen.test_fraction).limited(
-        chosen.limit_train, chosen.limit_test
-    )
-
-
-def run_point(table: dict[str, Any], data_dir: str | None, plugins_: Sequence[str] = ()) -> bytes:
-    """Train one point, wherever this runs; the contents of its run file."""
-    for plugin in plugins_:
-        load_plugin(plugin)
-    settings = validated(table)
-    dataset = load_data(settings, data_dir)
-    with tempfile.TemporaryDirectory(prefix="eqspike-") as directory:
-        path = Path(directory) / records.FILE_NAME
-        try:
-            train_run(settings, dataset, path)
-        except EqspikeError as error:
-            if not isinstance(error.__cause__, TrainingStopped):
-                raise
-        return path.read_bytes()  # of a run that stopped as well: its status says why
-
-
-def _keep(point: Point, content: bytes, directory: Path) -> None:
+def _keep(point: Point, content: bytes, directory: Path, stopped: bool) -> None:
     path = directory / point.directory / records.FILE_NAME
     write_bytes(path, content)
-    point.run = _finished(path, point.settings)
-    if point.run is None:
-        point.failure = records.load(path).status
+    run = records.load(path)
+    point.run = _finished(run)
+    if point.run is None and not stopped:
+        point.failure = run.status
 
 
-def _finished(path: Path, table: dict[str, Any]) -> Run | None:
-    """The run at `path` if it is whole and that of these settings."""
+def _kept(point: Point, directory: Path) -> Run | None:
+    """The run file of a point, if there is a whole one of its settings."""
     try:
-        run = records.load(path)
+        run = records.load(directory / point.directory / records.FILE_NAME)
     except EqspikeError:
         return None
-    same = json.dumps(run.experiment.table()) == json.dumps(table)
-    return run if same and run.status == records.FINISHED else None
+    return run if json.dumps(run.experiment.table()) == json.dumps(point.settings) else None
+
+
+def _finished(run: Run | None) -> Run | None:
+    return run if run is not None and run.status == records.FINISHED else None

@@ -62,7 +62,8 @@ def heat(tables: Mapping[str, NDArray[np.float64]], over: Mapping[str, Sequence[
     axes.imshow(mean, cmap="RdYlGn", vmin=-1, vmax=1, aspect="auto")
     for (row, column), cosine in np.ndenumerate(mean):
         text = f"{cosine:.2f}\n({batch[row, column]:.2f})" if np.isfinite(cosine) else "-"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8)
+        ink = "white" if abs(cosine) > 0.75 else "black"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
     axes.set_xticks(range(len(columns)), [lettering(value) for value in columns])
     axes.set_yticks(range(len(rows)), [lettering(value) for value in rows])
     axes.set(xlabel=f"{lettering(along)}    (in brackets: one batch)", ylabel=lettering(below))

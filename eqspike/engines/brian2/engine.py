@@ -140,16 +140,18 @@ class Brian2Engine(Engine):
                 simulation.write((layer, "not_refractory"), True)
         sizes = parameters.sizes[1:]
         membranes = np.split(uniforms(batch.streams(model.seed, MEMBRANE), sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
-        for layer, v, coupling, bias in zip(layers[1:], membranes, couplings, parameters.biases):
+        alive = np.ones((len(batch), sum(sizes)), bool) if batch.alive is None else batch.alive
+        parts = np.split(alive, np.cumsum(sizes)[:-1], axis=1)
+        for layer, v, awake, coupling, bias in zip(layers[1:], membranes, parts, couplings, parameters.biases):
             simulation.write((layer, model.neuron.membrane), v.ravel())
+            simulation.write((layer, "alive"), awake.ravel())
             b = np.tile(np.asarray(bias[coupling.bias_of], float), len(batch))
             if rates is not None and layer is layers[1]:
                 b += couplings[0].forward(rates, parameters.weights[0].astype(float)).ravel()
             simulation.write((layer, "b"), b)
         if rates is not None:
             simulation.write((layers[0], "rate"), rates.ravel())
-        targets = (np.arange(sizes[-1]) == batch.labels[:, None]) * model.target_rate
-        simulation.write((layers[-1], "target"), targets.ravel())
+        simulation.write((layers[-1], "target"), model.targets(batch.labels).ravel())
 
     def _present(
         self,

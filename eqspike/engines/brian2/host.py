@@ -6,6 +6,7 @@ signs of a file `brian_preferences` in the working directory, whoever has put it
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ try:
         import brian2 as b2
         from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
         from brian2.devices.device import RuntimeDevice, get_device
+        from brian2.groups.group import CodeRunner
 except Exception as error:  # of the user's own preferences, for instance
     reason = " ".join(str(error).split())[:300]
     raise EqspikeError(
@@ -86,6 +88,19 @@ def runtime(codegen: str) -> Iterator[None]:
 
 
 @contextmanager
+def nothing_to_collect() -> Iterator[None]:
+    """Brian2 collects garbage before every `run`, which takes longer than the run where a program has many objects."""
+    if gc.get_freeze_count():  # somebody else's
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def standalone() -> Iterator[Any]:
     """A device that writes C++, for what is built while this lasts: one of our own, unknown to the host's.
 
@@ -101,4 +116,4 @@ def standalone() -> Iterator[Any]:
         _devices.active_device = before
 
 
-__all__ = ["b2", "runtime", "standalone"]
+__all__ = ["CodeRunner", "b2", "nothing_to_collect", "runtime", "standalone"]

@@ -42,7 +42,7 @@ class Replicas:
         """The neurons of a layer: the text, with the nudge as a part of `b`, and the traces."""
         model, neuron, name = self.model, self.model.neuron, f"eqspike_layer_{n}"
         traces = model.output_traces if output else model.traces
-        text, threshold = self._own(neuron.equations), self._own(neuron.threshold)
+        text, threshold = self._own(neuron.equations), f"({self._own(neuron.threshold)}) and alive"
         if output:
             text = "\n".join(_replaced(line, "b", f"(b + {model.nudge.current})") for line in text.splitlines())
         exactly = neuron.method == "exact"
@@ -56,7 +56,7 @@ class Replicas:
             size,
             "\n".join(
                 [text, *moving, *(f"{parameter} : 1" for parameter in parameters), *own]
-                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer"]
+                + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer", "alive : boolean"]
                 + (transmission.variables if transmission else [])
             ),
             threshold=threshold,

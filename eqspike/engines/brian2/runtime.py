@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.spiking import Model
-from .host import b2
+from .host import CodeRunner, b2, nothing_to_collect
 from .network import Replicas
 from .simulation import History, Simulation, Variable
 
@@ -18,9 +18,19 @@ class Runtime(Simulation):
 
     def __init__(self, model: Model, copies: int, direct: bool) -> None:
         self.built = Replicas(model, copies, direct)
-        self.built.network.run(0 * b2.ms, namespace={})  # where Brian2 reads the text and compiles it
+        self._prepare()
         self._monitors: list[tuple[Any, Any]] = []
         self._recorded_from = 0
+
+    def _prepare(self) -> None:
+        """Have Brian2 read the text and make its code, once: it would do so again at every `run`, where nothing is new.
+
+        Nothing but the spikes that the generator is given, on which its own code depends.
+        """
+        self.built.network.run(0 * b2.ms, namespace={})
+        for each in self.built.network.sorted_objects:
+            if isinstance(each, CodeRunner) and not isinstance(each, b2.SpikeGeneratorGroup):
+                each.create_code_objects = _made_already
 
     @property
     def now(self) -> float:
@@ -41,7 +51,8 @@ class Runtime(Simulation):
         for generator, raster in self.rasters(spikes, lost):
             copy, step, neuron = np.nonzero(raster)
             generator.set_spikes(copy * raster.shape[2] + neuron, step * dt + network.t, sorted=False)
-        network.run(steps * dt, namespace={})
+        with nothing_to_collect():
+            network.run(steps * dt, namespace={})
 
     def record(self) -> None:
         for layer, names in self.watched():
@@ -64,3 +75,7 @@ class Runtime(Simulation):
         self.built.network.remove(*(monitor for pair in self._monitors for monitor in pair))
         self._monitors = []
         return history
+
+
+def _made_already(namespace: dict[str, Any]) -> None:
+    """In place of a method that makes code."""

@@ -88,8 +88,6 @@ class FastEngine(Engine):
         if isinstance(encoded, Direct):
             received = couplings[0].forward(encoded.rates, parameters.weights[0])
             bias[:, : couplings[0].post] += received.astype(self._dtype)
-        targets = np.zeros((len(batch), layout.sizes[-1]), self._dtype)
-        targets[np.arange(len(batch)), batch.labels] = self.model.target_rate
         keys = np.empty((len(batch), 3), np.uint64)
         purposes = np.array([INPUT_SPIKES, MEMBRANE, LOSS])
         stream_keys(self.model.seed, purposes, SPLITS[batch.split], batch.epoch, batch.samples, keys)
@@ -100,7 +98,8 @@ class FastEngine(Engine):
             ),
             keys=keys,
             bias=bias,
-            targets=targets,
+            targets=self.model.targets(batch.labels).astype(self._dtype),
+            alive=layout.alive(batch.alive),
             rate_of_count=self.model.readout_rate,
         )
 
@@ -140,6 +139,7 @@ class FastEngine(Engine):
             sent=self._buffer("sent", (threads, words), np.uint64),
             line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
             spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
+            counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             g=self._buffer("g", (threads, rows, M)),
             q=q,

@@ -58,14 +58,10 @@ class Layout:
             for side in ("up", "down")
         )
         code = [self.code[layer] for layer in self.neurons]
-        places = np.arange(64 * self.word[-1])
-        layer = np.searchsorted(64 * self.word, places, side="right") - 1
-        valid = places - 64 * self.word[layer] < self.sizes[layer]
         return Layers(
             neurons=self.sizes,
             offset=self.offset,
             word=self.word,
-            valid=np.packbits(valid, bitorder="little").view(np.uint64),
             advance=np.array([each.advance for each in code]),
             reset=np.array([each.reset for each in code]),
             trace=np.array([each.trace for each in code]),
@@ -86,6 +82,15 @@ class Layout:
         for first, layer in zip(64 * self.word, self.model.delays):
             delay[first : first + len(layer)] = layer
         return delay
+
+    def alive(self, neurons: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
+        """The neurons that may spike [B, N], None for all of them, as bits without those of padding [B or 1, words]."""
+        if neurons is None:
+            neurons = np.ones((1, self.sizes.sum()), bool)
+        bits = np.zeros((len(neurons), 64 * self.word[-1]), bool)
+        for first, own in zip(64 * self.word, np.split(neurons, np.cumsum(self.sizes)[:-1], axis=1)):
+            bits[:, first : first + own.shape[1]] = own
+        return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
 
     def traces(self) -> Traces:
         """The traces that the rule reads."""

@@ -18,7 +18,6 @@ class Layers(NamedTuple):
     neurons: NDArray[np.int64]  # [L]
     offset: NDArray[np.int64]  # [L + 1] of each in a row of M
     word: NDArray[np.int64]  # [L + 1] of each in a row of bits, in words of 64
-    valid: NDArray[np.uint64]  # bits that are neurons, not padding
     advance: NDArray[np.uint64]  # [L]
     reset: NDArray[np.uint64]  # [L] and, unless spikes go astray, the kicks of traces
     trace: NDArray[np.uint64]  # [L] the kicks of traces alone, if spikes go astray
@@ -68,6 +67,7 @@ class Given(NamedTuple):
     keys: NDArray[np.uint64]  # [B, 3] of the streams of input spikes, membranes and losses
     bias: NDArray[Any]  # [1 or B, M]
     targets: NDArray[Any]  # [B, outputs]
+    alive: NDArray[np.uint64]  # [1 or B, words] bits of the neurons that may spike
     rate_of_count: float  # counted spikes in the readout as a rate
 
 
@@ -86,6 +86,7 @@ class Scratch(NamedTuple):
     drive: NDArray[Any]  # [threads, T, stride]
     table: NDArray[Any]  # [threads, patterns]
     spiking: NDArray[np.int32]  # [threads, the most neurons of a layer]
+    counts: NDArray[Any]  # [threads, M] spikes of a phase
     inputs: NDArray[Any]  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
     g: NDArray[Any]  # [threads, rows, M]
     q: NDArray[np.uint64]  # [threads, rows, words]
@@ -151,5 +152,4 @@ class At(NamedTuple):
     raster: int
     inputs: int
     counts: int
-    readout: int
     hidden: int

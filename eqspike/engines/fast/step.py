@@ -20,6 +20,7 @@ from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
 from .start import begin, forget, keep_start, pull_outputs
+from .streams import mark
 from .transmit import transmit
 from .vectors import (
     call,
@@ -67,7 +68,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
             if plan.row[p] >= 0:
                 keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
             pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
-            run(b, p, thread, recorded, count, given.keys[b, 2], layers, plan, traces, scratch, kept, seen)
+            run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen)
             count_inputs(b, p, thread, count, plan, kept, seen)
             recorded += plan.steps[p]
             if plan.readout[p]:
@@ -83,11 +84,13 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
 
 
 @inlined
-def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept, seen):
+def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
-    at = places(b, p, thread, layers, plan, scratch, kept, seen)
+    at, key = places(b, p, thread, layers, plan, scratch, kept), given.keys[b, 2]
+    alive = shifted(pointer(given.alive), min(b, len(given.alive) - 1) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
     rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
+    clear(at.counts, M)
     for t in range(plan.steps[p]):
         for layer in range(L):
             first, vectors = (
@@ -98,13 +101,14 @@ def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept,
             state, b_row = shifted(at.state, first), shifted(at.b, first)
             call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
         for word in range(words):
-            at.bits[word] &= layers.valid[word]
+            at.bits[word] &= alive[word]
         if layers.astray:
             transmit(layers, key, recorded + t, at)
         if row >= 0:
             place = thread * rows + row + t
             read(layers, traces, at.state, plan.sign[p], shifted(pointer(scratch.g), place * M))
             copy(shifted(pointer(scratch.q), place * words), at.sent, words)
+        note(row + t if row >= 0 else -1, layers, plan, at, kept.hidden.shape[2])
         if count:
             r = plan.raster_from[p] + t
             arrive(
@@ -114,7 +118,6 @@ def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept,
         for layer in range(L):
             spikes = list_spikes(layers, layer, at.sent, at.spiking)
             if spikes:
-                note(layer, spikes, row + t, layers, plan, p, at, kept.hidden.shape[2])
                 send(layer, spikes, layers, at)
             if layers.astray:
                 change(layers.trace, layer, spikes, layers, plan, at)
@@ -125,14 +128,15 @@ def run(b, p, thread, recorded, count, key, layers, plan, traces, scratch, kept,
             place = b * seen.history.shape[1] + recorded + t
             copy(shifted(pointer(seen.history), place * cells), at.state, cells)
             copy(shifted(pointer(seen.history_bits), place * words), at.sent, words)
+    count_spikes(b, p, thread, layers, plan, at.counts, seen)
 
 
 @inlined
-def places(b, p, thread, layers, plan, scratch, kept, seen):
+def places(b, p, thread, layers, plan, scratch, kept):
     """Where a phase of a sample reads and writes."""
     M, pixels, K = layers.offset[-1], scratch.inputs.shape[3], scratch.inputs.shape[2]
     now = (thread + 1) * scratch.inputs.shape[1] - 1
-    P, learning = len(plan.steps), len(kept.bias) > 0
+    learning = len(kept.bias) > 0
     return At(
         shifted(pointer(scratch.state), thread * scratch.state.shape[1] * M),
         shifted(pointer(scratch.b), thread * M),
@@ -144,8 +148,7 @@ def places(b, p, thread, layers, plan, scratch, kept, seen):
         shifted(pointer(scratch.drive), thread * scratch.drive.shape[1] * scratch.drive.shape[2]),
         shifted(pointer(scratch.raster), thread * scratch.raster.shape[1] * scratch.raster.shape[2]),
         shifted(pointer(scratch.inputs), now * K * pixels),
-        shifted(pointer(seen.spikes), (thread * P + p) * M),
-        shifted(pointer(seen.readout), b * layers.neurons[-1]),
+        shifted(pointer(scratch.counts), thread * M),
         shifted(pointer(kept.hidden), b * kept.hidden.shape[1] * kept.hidden.shape[2] * GROUP if learning else 0),
     )
 
@@ -182,18 +185,33 @@ def change(function, layer, spikes, layers, plan, at):
 
 
 @inlined
-def note(layer, spikes, row, layers, plan, p, at, stride):
-    """Count the spikes of a layer, and mark those that are learned from."""
-    first = layers.offset[layer]
-    for n in range(spikes):
-        at.counts[first + at.spiking[n]] += 1
-    if plan.readout[p] and layer == len(layers.neurons) - 1:
-        for n in range(spikes):
-            at.readout[at.spiking[n]] += 1
-    if plan.row[p] >= 0:
-        for n in range(spikes):
-            neuron = first + at.spiking[n]
-            at.hidden[(neuron // GROUP * stride + (row >> 6)) * GROUP + neuron % GROUP] |= uint64(1) << uint64(row & 63)
+def note(row, layers, plan, at, stride):
+    """Count the spikes of a step and, if it is a row that is learned from, mark them."""
+    lanes = lanes_of(at.counts)
+    one = spread(layers.kick[0] / layers.kick[0])
+    for n in range(0, layers.offset[-1], lanes):
+        bit = plan.bit[n // lanes]
+        store(at.counts, n, load(at.counts, n) + where(at.sent, bit >> 6, bit & 63, one))
+    if row < 0:
+        return
+    mask = uint64(1) << uint64(row & 63)
+    for layer in range(len(layers.neurons)):
+        for place in range(layers.offset[layer], layers.offset[layer + 1], GROUP):
+            first = place - layers.offset[layer]
+            bits = at.sent[layers.word[layer] + (first >> 6)] >> uint64(first & 63)
+            into = (place // GROUP * stride + (row >> 6)) * GROUP
+            mark(at.hidden, into, bits, mask)
+            mark(at.hidden, into + 8, bits >> uint64(8), mask)
+
+
+@inlined
+def count_spikes(b, p, thread, layers, plan, counts, seen):
+    """Add what was counted in a phase to what is reported."""
+    for n in range(layers.offset[-1]):
+        seen.spikes[thread, p, n] += int(counts[n])
+    if plan.readout[p]:
+        for n in range(layers.neurons[-1]):
+            seen.readout[b, n] += int(counts[layers.offset[-2] + n])
 
 
 @inlined

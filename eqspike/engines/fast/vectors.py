@@ -195,7 +195,7 @@ def fma(typing, a, b, c):
 
 @intrinsic
 def where(typing, bits, index, first, vector):
-    """`vector` in the lanes whose bits are set in bits[index] (uint16), from bit `first` on; 0 in the others."""
+    """`vector` in the lanes whose bits are set in bits[index], from bit `first` on; 0 in the others."""
 
     def build(context, builder, signature, arguments):
         word = builder.load(builder.gep(arguments[0], [arguments[1]]))

@@ -12,7 +12,7 @@ from . import Direct, Encoding, EncodingSettings, encodings
 class CurrentSettings(EncodingSettings):
     """Pixels to currents."""
 
-    max_rate: Rate = 0.7  # what a white pixel counts for, in spikes per dt_ref
+    max_rate: Rate = 1.0  # what a white pixel counts for, in spikes per dt_ref
 
 
 @encodings.register("current")

@@ -17,7 +17,7 @@ from . import Drawn, Encoding, EncodingSettings, encodings
 class PoissonSettings(EncodingSettings):
     """Pixels to Poisson spike trains."""
 
-    max_rate: Rate = 0.7  # rate of a white pixel, in spikes per dt_ref
+    max_rate: Rate = 1.0  # rate of a white pixel, in spikes per dt_ref
 
 
 @encodings.register("poisson")

@@ -3,7 +3,7 @@
 In the text stand
 
     beta      strength of the nudge in this phase, of either sign
-    target    rate that the neuron should have: `plasticity.target_rate` for the right class, 0 for the others
+    target    rate that the neuron should have: `plasticity.target_rate` for the right class, `other_rate` for the others
     rho       the neuron's trace, as it moves
     rate      spikes per dt_ref that were counted in the readout of the free phase: a number that is held
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,8 +30,8 @@ class Plasticity(Part):
     """What every rule has."""
 
     estimator: Annotated[Text, Field(max_length=100)] = "centered"
-    beta: Annotated[float, Field(ge=-1e6, le=1e6)] = 1.0  # strength of the nudge
-    beta_sign: Literal["fixed", "random"] = "fixed"  # random: drawn for each batch
+    beta: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.2  # strength of the nudge
+    beta_sign: Literal["fixed", "random", "halves"] = "fixed"  # random: for each batch; halves: opposite in its halves
 
     @model_validator(mode="after")
     def _nudges(self) -> Plasticity:
@@ -44,7 +44,11 @@ class SpikingPlasticity(Part):
     """What a spiking network adds to the settings of its rule."""
 
     nudge: Annotated[Text, Field(max_length=100)] = "live"
-    target_rate: Rate = 0.8  # rate of the right output neuron
+    target_rate: Rate = 0.8  # of the right output neuron
+    other_rate: Annotated[float, Field(ge=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})] = (
+        0.1  # of others
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of hidden neurons that are silent in a presentation
     replay: bool = True  # nudged phases see the spikes of the phase that they are held against
 
 
@@ -56,6 +60,7 @@ class Rule(ABC):
         "rho": 1.0
     }  # what a synapse reads, by trace: X decays with the setting tau_X
     rates: ClassVar[bool] = True  # networks of rates can contrast the ends of its phases
+    advice: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # defaults of its own of a spiking network, by section
 
     @abstractmethod
     def schedule(self, free: int, nudged: int, beta: float, replay: bool = True) -> tuple[Phase, ...]:

@@ -16,8 +16,8 @@ class CenteredSettings(Plasticity):
 
     @model_validator(mode="after")
     def _both_signs(self) -> CenteredSettings:
-        if self.beta_sign == "random":
-            raise ValueError("beta_sign = 'random' has no meaning under 'centered', which uses both signs")
+        if self.beta_sign != "fixed":
+            raise ValueError(f"beta_sign = {self.beta_sign!r} has no meaning under 'centered', which uses both signs")
         return self
 
 

@@ -7,6 +7,9 @@ order in beta.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from ..schedule import FREE, NUDGED, Phase
 from . import Rule, rules
 
@@ -16,6 +19,11 @@ CONTINUED = "continued"
 @rules.register("continued")
 class Continued(Rule):
     """Free, then +beta and, from the same state, a free phase of the same length that counts negative."""
+
+    advice: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "phases": {"nudged": 30.0},
+        "training": {"learning_rates": (0.0025,)},
+    }
 
     def schedule(self, free: int, nudged: int, beta: float, replay: bool = True) -> tuple[Phase, ...]:
         second = free if replay else free + nudged

@@ -8,7 +8,7 @@ so is what traces have yet to settle.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from . import rules
 from .continued import Continued
@@ -20,3 +20,8 @@ class ContinuedAcceleration(Continued):
 
     shares: ClassVar[Mapping[str, float]] = {"rho": 1.0, "slow": -1.0}
     rates = False
+    advice: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "phases": {"free": 50.0, "nudged": 30.0},
+        "plasticity": {"beta": 0.15},
+        "training": {"learning_rates": (0.008,)},
+    }

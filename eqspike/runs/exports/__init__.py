@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import EqspikeError
-from ...experiments import Experiment, validated
+from ...experiments import Experiment, recorded
 from ...model.couplings import Shape
 from ...model.parameters import Parameters
 from ...reading import BROKEN, open_regular
@@ -132,7 +132,7 @@ def load_any(path: Path | str) -> Run | Weights:
     with read_hdf5(path, "run file or export", {FORMAT: FORMAT_VERSION, RUN_FORMAT: RUN_FORMAT_VERSION}) as file:
         if file.attrs["format"] == FORMAT:
             reader = Reader(file, str(path))
-            experiment = validated(reader.json("experiment"), f"{path}: experiment")
+            experiment = recorded(reader.json("experiment"), f"{path}: experiment")
             provenance = checked_provenance(reader.json("provenance"), path)
             return Weights(experiment, read_parameters(reader, experiment, image_shape(provenance)), provenance)
         return read_run(file, path)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...data.npz import arrays
 from ...errors import EqspikeError
-from ...experiments import validated
+from ...experiments import recorded
 from ...files import write_bytes
 from ...reading import Stored, check_swelling
 from ..arrays import assembled
@@ -56,7 +56,7 @@ def read_npz(path: Path) -> Weights:
         version = _stored(head, "format_version", path)
         if version.shape or version.dtype.kind not in "iu" or version.read() > FORMAT_VERSION:
             raise EqspikeError(f"{path}: written by a newer eqspike, known up to format {FORMAT_VERSION}")
-        experiment = validated(json.loads(_text(head, "experiment", path)), f"{path}: experiment")
+        experiment = recorded(json.loads(_text(head, "experiment", path)), f"{path}: experiment")
         provenance = checked_provenance(json.loads(_text(head, "provenance", path)), path)
         contents = {name: head[name].read() for name in head if name != "sha256"}
         seal = _text(head, "sha256", path) if "sha256" in head else None
