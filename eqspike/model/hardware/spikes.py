@@ -66,4 +66,7 @@ class Spikes(Fault):
         return replace(model, loss=self.settings.loss, delays=delays if late else ())
 
     def _steps(self, deviation: NDArray[np.float64], dt: float) -> NDArray[np.int64]:
-        return np.rint((self.settings.delay + self.settings.jitter * deviation) / dt).astype(np.int64)
+        steps: NDArray[np.int64] = np.rint((self.settings.delay + self.settings.jitter * deviation) / dt).astype(
+            np.int64
+        )
+        return steps
