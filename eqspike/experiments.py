@@ -147,7 +147,7 @@ class Experiment(Part):
         return [
             f"{key}={as_toml(value)}"
             for key, value in flat(self.table()).items()
-            if value != standard[key] or key.split(".")[0] in self.composed
+            if (value is not None if key.split(".")[0] in self.composed else value != standard[key])
         ]
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:

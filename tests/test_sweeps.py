@@ -234,6 +234,8 @@ def test_no_scheduler(tmp_path):
         (GRID.replace("small", "../small"), "name"),
         (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
         ("name = ", "cannot read this protocol"),
+        ('name = "x"\n[random]\npoints = 2\nsettings = {a = {low = -1e308, high = 1e308}}', "is too far"),
+        ('name = "x"\n[random]\npoints = 2\nsettings = {a = []}', "random.settings.a"),
         (
             'name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}',
             "do not make a log range",
@@ -244,6 +246,17 @@ def test_bad_protocols_are_one_line(tmp_path, text, message):
     with pytest.raises(EqspikeError, match=message) as raised:
         protocol(tmp_path, text)
     assert "\n" not in str(raised.value) and "small.toml" in str(raised.value)
+
+
+def test_lists_are_drawn_one_value_for_all_or_one_each(tmp_path):
+    text = f'name = "r"\n{SMALL}\n[random]\npoints = 20\n[random.settings]\n'
+    text += '"training.learning_rates" = {low = 0.01, high = 0.1}\n"network.weight_scale" = '
+    text += "[{low = 0.1, high = 0.2}, {low = 0.5, high = 1.0, scale = 'log'}]\n"
+    points = plan(protocol(tmp_path, text))
+    assert len(points) == 20 and not any(point.failure for point in points)
+    rates, scales = zip(*((p.table["training"]["learning_rates"], p.table["network"]["weight_scale"]) for p in points))
+    assert len({*rates}) == 20 and all(len(rate) == 1 and 0.01 <= rate[0] <= 0.1 for rate in rates)
+    assert len({*scales}) == 20 and all(0.1 <= one <= 0.2 and 0.5 <= other <= 1 for one, other in scales)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,20 @@ from ._libraries import as_shipped
 INTERRUPTED = 130
 RESUMABLE = 3  # interrupted, and what was reached is on disk
 ORDER = (
-    *("train", "evaluate", "show", "plot", "report", "compare", "gradient", "energy", "export", "check", "models"),
+    *(
+        "train",
+        "evaluate",
+        "show",
+        "plot",
+        "report",
+        "compare",
+        "gradient",
+        "energy",
+        "chip",
+        "export",
+        "check",
+        "models",
+    ),
     *("sweep", "reproduce"),
 )
 

@@ -50,11 +50,12 @@ def run_protocol(
         with asked_to_end() as stop:
             run_sweep(points, directory, data_dir, workers, scheduler, on_point, stop)
     table_rows = rows(points)
-    table = Table(*map(clean, table_rows[0].values), "test error", "seconds per epoch", "failed")
+    varied = list(dict.fromkeys(name for row in table_rows for name in row.values))
+    table = Table(*map(clean, varied), "test error", "seconds per epoch", "failed")
     for row in table_rows:
         errors, seconds = row.last("test_error"), row.last("seconds_per_epoch")
         table.add_row(
-            *(clean(str(value)) for value in row.values.values()),
+            *(clean(str(row.values.get(name, ""))) for name in varied),
             f"{fmean(errors):.2%} +- {pstdev(errors):.2%}" if errors else "-",
             f"{fmean(seconds):.1f}" if seconds else "-",
             str(sum(bool(point.failure) for point in row.points) or ""),
@@ -79,7 +80,7 @@ def summary(protocol: Sweep, rows: list[Row], directory: Path, picture: Path | N
             {
                 "values": row.values,
                 "seed": point.seed,
-                "test_error": point.run.epochs[-1].test_error if point.run is not None else None,
+                "test_error": point.test_error,
                 "run_file": str(directory / point.directory / "run.h5") if point.run is not None else None,
                 "failure": point.failure or None,
             }

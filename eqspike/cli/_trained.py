@@ -29,4 +29,4 @@ def trained(path: Path, own_data: str | None, data_dir: Path | None, screen: Con
     dataset = data_of_run(run.experiment, run.dataset, own_data, data_dir, path, screen)
     if run.evaluation is not None and not np.array_equal(run.evaluation.labels, dataset.test.labels):
         raise EqspikeError(f"{path}: its decisions are on other labels than those of {dataset.name}")
-    return run, dataset, build(run.experiment, dataset, run.parameters)
+    return run, dataset, build(run.experiment, dataset, run.parameters, run.hardware)

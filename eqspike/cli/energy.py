@@ -103,7 +103,7 @@ def _effective_macs(run: Run, data: Dataset) -> float | None:
     from ..learning.loop import make_batch
 
     batch = make_batch(data.test, np.arange(min(COUNTED, len(data.test))), 0, "test")
-    return build(run.experiment, data, run.parameters).effective_macs(batch)
+    return build(run.experiment, data, run.parameters, run.hardware).effective_macs(batch)
 
 
 def _print(
@@ -190,7 +190,7 @@ def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], pi
                 else:
                     label = f"{_shorten(table['phases'], share):g} ms"
                 settings = validated(table)
-                result = evaluate(build(settings, data, run.parameters), data.test)
+                result = evaluate(build(settings, data, run.parameters, run.hardware), data.test)
                 joules = device.joules(Work.counted(result.counts)) or 0.0
                 lines.setdefault(kind, []).append(Tradeoff(label, joules, 1 - result.error))
                 bar.advance(task)

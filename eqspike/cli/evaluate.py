@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..output import to_json
+from ..settings import as_toml, flat
 from ._terminal import (
+    clean,
     command,
     data_dir_option,
     data_of_run,
@@ -21,6 +24,9 @@ from ._terminal import (
     screen_for,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from ..experiments import Experiment
 
 
 @command
@@ -55,9 +61,13 @@ def evaluate(
     changes = (*changes, *(f"{key}={value}" for key, value in given.items() if value is not None))
     settings = changed(weights.experiment, changes)
     screen, provenance = screen_for(as_json, quiet), weights.provenance
+    if after := _faults(settings) - _faults(weights.experiment):
+        screen.print(f"faults after training: {clean(', '.join(sorted(after)))}", soft_wrap=True)
+    if gone := _faults(weights.experiment) - _faults(settings):
+        screen.print(f"trained under: {clean(', '.join(sorted(gone)))}", soft_wrap=True)
     described = {"checksum": provenance["dataset_checksum"], "location": provenance.get("dataset_location", "")}
     dataset = data_of_run(settings, described, own_data, data_dir, run, screen)
-    learner = build(settings, dataset, weights.parameters)
+    learner = build(settings, dataset, weights.parameters, weights.hardware)
     with progress_bar(screen) as bar:
         task = bar.add_task("testing", total=len(dataset.test), speed="", error="")
         result = loop.evaluate(learner, dataset.test, lambda at, total: bar.update(task, completed=at))
@@ -69,3 +79,9 @@ def evaluate(
     if as_json:
         answer = {"test_error": result.error, "test_accuracy": 1 - result.error, "recorded_test_error": recorded}
         print(to_json(answer | per_inference(result.counts)))
+
+
+def _faults(settings: Experiment) -> set[str]:
+    """The settings of hardware, as `fault.key = value`."""
+    table = flat(settings.table().get("hardware", {}))
+    return {f"{key} = {as_toml(value)}" for key, value in table.items() if value is not None}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..experiments import Experiment
     from ..gradients.maps import Point
-    from ..model.parameters import Parameters
+    from ..runs.exports import Weights
 
 HEADER = ("cosine", "length", "expected", "batch", "length")
 
@@ -77,15 +77,16 @@ def gradient(
     if out is not None and not axes:
         raise EqspikeError("--out is for the picture of a map: give --over")
     screen = screen_for(as_json, quiet)
-    settings, dataset, parameters = _network(target, _changes(changes, given), own_data, data_dir, screen)
+    settings, dataset, trained = _network(target, _changes(changes, given), own_data, data_dir, screen)
     with progress_bar(screen) as bar:
         task = bar.add_task("comparing", total=None, speed="", error="")
         points = compare_over(
             settings,
             dataset,
             axes,
-            parameters,
+            trained.parameters if trained else None,
             lambda at, total: bar.update(task, completed=at, total=total),
+            hardware=trained.hardware if trained else None,
             samples=given["samples"],
             presentations=given["presentations"],
         )
@@ -105,7 +106,7 @@ def _changes(changes: Sequence[str], given: dict[str, Any]) -> list[str]:
 
 def _network(
     target: str | None, changes: list[str], own_data: str | None, data_dir: Path | None, screen: Console
-) -> tuple[Experiment, Dataset, Parameters | None]:
+) -> tuple[Experiment, Dataset, Weights | None]:
     """Settings, data and, of a run or export, weights."""
     from ..experiments import changed, experiment
     from ..resources import named
@@ -127,7 +128,7 @@ def _network(
         "checksum": weights.provenance["dataset_checksum"],
         "location": weights.provenance.get("dataset_location", ""),
     }
-    return settings, data_of_run(settings, described, own_data, data_dir, path, screen), weights.parameters
+    return settings, data_of_run(settings, described, own_data, data_dir, path, screen), weights
 
 
 def _axes(over: Sequence[str]) -> dict[str, list[Any]]:

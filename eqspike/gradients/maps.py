@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
 from ..experiments import Experiment, changed
@@ -34,13 +36,14 @@ def compare_over(
     axes: Mapping[str, Sequence[Any]],
     parameters: Parameters | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    hardware: Mapping[str, NDArray[Any]] | None = None,
     **options: Any,
 ) -> list[Point]:
     """Compare at each combination of the values of `axes` (`section.key` to values), the last axis varying fastest.
 
         compare_over(settings, images, {"plasticity.beta": [0.1, 0.5, 1.0], "phases.nudged": [15.0, 60.0]}, samples=200)
 
-    With these `parameters`, or each with its own initial ones. `options` as `compare` takes them. A combination that is
+    With these `parameters`, and what `hardware` kept beside them, or each with its own initial ones. `options` as `compare` takes them. A combination that is
     impossible fails alone. Raises EqspikeError for axes that cannot be, and if every combination fails.
     """
     _check(axes, parameters)
@@ -53,7 +56,7 @@ def compare_over(
 
         try:
             own = changed(settings, [f"{key}={as_toml(value)}" for key, value in values.items()])
-            learner = build(own, dataset, parameters)
+            learner = build(own, dataset, parameters, hardware)
             given: dict[str, Any] = {"batch_size": own.training.batch_size, "progress": on_progress} | options
             points.append(Point(values, compare(learner, dataset.train, **given)))
         except EqspikeError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
@@ -13,14 +15,24 @@ from ..learning.learner import Learner
 from ..model.couplings import Coupling
 from ..model.network import initial_parameters
 from ..model.parameters import Parameters
+from ..reading import about
 
 
-def build(experiment: Experiment, dataset: Dataset, parameters: Parameters | None = None) -> Learner:
+def build(
+    experiment: Experiment,
+    dataset: Dataset,
+    parameters: Parameters | None = None,
+    hardware: Mapping[str, NDArray[Any]] | None = None,
+) -> Learner:
     """The learner of an experiment, with these parameters or with the experiment's initial ones.
 
-    Raises EqspikeError for a network that does not fit the data, or the memory, and for parameters that are too large
-    for the precision that the experiment asks for.
+    `hardware` is what the hardware that trained the parameters kept beside them (`Run.hardware`). The experiment's own hardware
+    takes them over, be it the same or, with faults after training, another.
+
+    Raises EqspikeError for a network that does not fit the data, or the memory, for parameters that are too large for the
+    precision that the experiment asks for, and for what the hardware of another network kept.
     """
+    trained = parameters
     if parameters is None:
         layers = experiment.network.couplings(dataset.image_shape, dataset.classes)
         check_layers(experiment, layers)
@@ -28,6 +40,12 @@ def build(experiment: Experiment, dataset: Dataset, parameters: Parameters | Non
         parameters = initial_parameters(layers, scales, experiment.seed, experiment.network.output_bias)
     with np.errstate(over="ignore"):
         learner: Learner = learners[experiment.learner].build(experiment, parameters, len(dataset.train))
+    if trained is not None:
+        with about("hardware"), np.errstate(over="ignore"):
+            learner.parameters.vector[:] = (
+                trained.vector
+            )  # its hardware has taken them for the first ones of a new network
+            learner.hardware.adopt(learner.parameters, hardware or {})
     learner.parameters.check_finite("these parameters")
     return learner
 

@@ -61,10 +61,10 @@ class HopfieldExperiment(Experiment):
         name = self.plasticity.estimator
         if not rules[name].rates:
             raise ValueError(f"plasticity.estimator = {name!r} reads spikes' traces: learner = 'hopfield' has none")
-        for fault in of_spikes(self.hardware):
-            raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spiking neurons to have this fault")
         if self.plasticity.beta_sign == "halves":
             raise ValueError("plasticity.beta_sign = 'halves' is for spikes: learner = 'hopfield' takes 'random'")
+        for fault in of_spikes(self.hardware):
+            raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spiking neurons to have this fault")
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
             raise ValueError(
                 f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"

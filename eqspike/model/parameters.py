@@ -38,7 +38,7 @@ class Parameters:
         self.weights = [part.reshape(c.shape) for part, c in zip(parts[:count], self.couplings, strict=True)]
         self.biases = parts[count:]
 
-    @property
+    @cached_property
     def _lengths(self) -> NDArray[np.int64]:
         return np.array([prod(c.shape) for c in self.couplings] + [c.biases for c in self.couplings])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EqspikeError
 from ..experiments import Experiment
@@ -61,6 +62,23 @@ def read_parameters(reader: Reader, experiment: Experiment, image_shape: Shape |
     if any(len(group.arrays()) != count for group in kinds.values()):
         raise EqspikeError(f"{reader.where}: has more weights than the network of its settings")
     return assembled(experiment, weights, biases, image_shape, reader.where)
+
+
+def write_state(state: Mapping[str, NDArray[Any]], group: h5py.Group) -> None:
+    """What something keeps from batch to batch, by names; persistent states have hundreds of MB, most of it zeros and ones."""
+    for name, values in state.items():
+        options = (
+            {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
+        )
+        group.create_dataset(name, data=values, **options)
+
+
+def read_state(reader: Reader, name: str) -> dict[str, NDArray[Any]]:
+    """What was kept in a group of this name, of any shape: who goes on with it looks at it. Nothing if there is no such group."""
+    if name not in reader:
+        return {}
+    group = reader.group(name)
+    return {each: group.numbers(each, tuple(None for _ in group.stored(each).shape)) for each in group.arrays()}
 
 
 def assembled(

@@ -14,7 +14,7 @@ from ..learning.health import WINDOW, Monitor
 from ..learning.position import Position
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
-from .arrays import put, read_parameters, write_parameters
+from .arrays import put, read_parameters, read_state, write_parameters, write_state
 from .history import Form, read_counts
 from .reader import Reader
 
@@ -34,11 +34,8 @@ def write_position(position: Position, parameters: Parameters, group: h5py.Group
             write_parameters(own, group.create_group(name))
     state = position.state()
     check_state(state)
-    for name, values in state.items():  # of persistent states hundreds of MB, most of it zeros and ones
-        options = (
-            {"compression": "lzf", "shuffle": True, "fletcher32": True} if np.ndim(values) and np.size(values) else {}
-        )
-        group.create_dataset(f"state/{name}", data=values, **options)
+    if state:
+        write_state(state, group.create_group("state"))
 
 
 def read_position(reader: Reader, parameters: Parameters, experiment: Experiment, below: Shape, form: Form) -> Position:
@@ -78,11 +75,8 @@ def read_position(reader: Reader, parameters: Parameters, experiment: Experiment
 
 
 def _read_state(reader: Reader) -> dict[str, NDArray[Any]]:
-    """What was kept, of any shape: each leaf looks at its own when it goes on."""
-    state: dict[str, NDArray[Any]] = {}
-    if "state" in reader:
-        group = reader.group("state")
-        state = {name: group.numbers(name, tuple(None for _ in group.stored(name).shape)) for name in group.arrays()}
+    """What learner, optimiser and average kept."""
+    state = read_state(reader, "state")
     if "persistent" in reader:  # version 2
         state["learner/persistent"] = reader.numbers("persistent", (None, None))
     return state

@@ -1,4 +1,8 @@
-"""Protocols: a TOML file that says what is varied: a grid, a list or random draws of settings, several seeds each."""
+"""Protocols: a TOML file that says what is varied: a grid, a list or random draws of settings, several seeds each.
+
+`faults = ["in training", "after training"]` runs each point twice: trained under what varies of the section `hardware`, and trained
+without it and tested under it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +25,9 @@ from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
+When = Literal["in training", "after training"]
+IN_TRAINING: When = "in training"
+AFTER_TRAINING: When = "after training"
 Value = Any  # of a setting, as TOML has it
 
 
@@ -35,6 +42,8 @@ class Range(Part):
     def _ordered(self) -> Range:
         if not self.low < self.high or (self.scale == "log" and self.low <= 0):
             raise ValueError(f"low = {self.low} and high = {self.high} do not make a {self.scale} range")
+        if not math.isfinite(self.high - self.low):
+            raise ValueError(f"from low = {self.low} to high = {self.high} is too far")
         return self
 
     def draw(self, rng: np.random.Generator) -> float:
@@ -44,12 +53,15 @@ class Range(Part):
         return float(rng.uniform(self.low, self.high))
 
 
+Ranges = Annotated[tuple[Range, ...], Field(strict=False, min_length=1)]
+
+
 class Random(Part):
     """Points that are drawn, the same for the same seed."""
 
     points: Annotated[int, Field(ge=1, le=MOST_POINTS)]
     seed: Annotated[int, Field(ge=0)] = 0
-    settings: Annotated[dict[str, Range], Field(min_length=1)]
+    settings: Annotated[dict[str, Range | Ranges], Field(min_length=1)]  # a list of ranges: of a list, one each
 
 
 class Drawing(Part):
@@ -80,6 +92,9 @@ class Sweep(Part):
     grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
     points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
     random: Random | None = None
+    faults: Annotated[tuple[When, ...], Field(strict=False, min_length=1)] = (
+        IN_TRAINING,
+    )  # when the settings of hardware that vary are in force
     drawings: Annotated[tuple[Drawing, ...], Field(strict=False)] = ()
     quick: Quick = Quick()
 
@@ -89,20 +104,30 @@ class Sweep(Part):
             raise ValueError("give exactly one of [grid], [[points]] and [random]")
         if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
             raise ValueError(f"grid has {points:,} points, at most {MOST_POINTS:,} are planned")
+        if AFTER_TRAINING in self.faults and not any(
+            map(_of_hardware, (key for point in self.values() for key in point))
+        ):
+            raise ValueError("faults = 'after training' needs a setting of hardware that varies")
         for drawing in self.drawings:
             if drawing.y not in MEASURES:
                 raise ValueError(f"drawings.y = {drawing.y!r} is not one of {', '.join(MEASURES)}")
         return self
 
-    def values(self) -> list[dict[str, Value]]:
-        """The settings that make each point, in order."""
+    def values(self, lists: Container[str] = ()) -> list[dict[str, Value]]:
+        """The settings that make each point, in order; of `lists`, a single draw is one value for all that they hold."""
         if self.points is not None:
             return list(self.points)
         if self.grid is not None:
             return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
         assert self.random is not None
-        rng, spans = np.random.default_rng(self.random.seed), self.random.settings
-        return [{key: span.draw(rng) for key, span in spans.items()} for _ in range(self.random.points)]
+        rng, drawn = np.random.default_rng(self.random.seed), self.random.settings
+
+        def draw(key: str, ranges: Range | tuple[Range, ...]) -> Value:
+            if isinstance(ranges, Range):
+                return [ranges.draw(rng)] if key in lists else ranges.draw(rng)
+            return [each.draw(rng) for each in ranges]
+
+        return [{key: draw(key, ranges) for key, ranges in drawn.items()} for _ in range(self.random.points)]
 
 
 def _time(run: Run) -> float:
@@ -126,7 +151,9 @@ class Point:
     values: dict[str, Value]
     seed: int
     table: dict[str, Any] | None  # all settings; None if they make no experiment
+    after: tuple[str, ...] = ()  # settings that are in force when it is tested again after training
     run: Run | None = None
+    error: float | None = None  # test error under `after`
     failure: str = ""
 
     @property
@@ -141,8 +168,16 @@ class Point:
         return self.table
 
     def measure(self, name: str) -> list[float]:
-        """A measure of each epoch; none if the point failed."""
+        """A measure of each epoch, of the end alone for faults after training; none if the point failed."""
+        if self.after:
+            measured = {} if self.error is None else {"test_error": self.error, "test_accuracy": 1 - self.error}
+            return [measured[name]] if name in measured else []
         return MEASURES[name](self.run) if self.run is not None else []
+
+    @property
+    def test_error(self) -> float | None:
+        """After all; None if the point failed."""
+        return next(iter(self.measure("test_error")[-1:]), None)
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -165,16 +200,23 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
     if quick:
         settings += sweep.quick.settings
         seeds = sweep.quick.seeds or seeds
-    experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
+    common = experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
+    lists = {key for key, value in flat(common.table()).items() if isinstance(value, (list, tuple))}
     points = []
-    for values in sweep.values():
-        changes = [f"{key}={as_toml(value)}" for key, value in values.items()]
+    for values, when in itertools.product(sweep.values(lists), sweep.faults):
+        changes = {key: f"{key}={as_toml(value)}" for key, value in values.items()}
+        if when == AFTER_TRAINING and not any(map(_of_hardware, values)):
+            continue  # a point without a fault is what it was trained as
+        after = tuple(change for key, change in changes.items() if when == AFTER_TRAINING and _of_hardware(key))
+        trained = [change for change in changes.values() if change not in after]
+        named = values | ({"faults": when} if AFTER_TRAINING in sweep.faults else {})
         for seed in seeds:
             try:
-                table = _one_thread(experiment(sweep.model, [*settings, *changes, f"seed={seed}"])).table()
-                points.append(Point(values, seed, table))
+                trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={seed}"]))
+                changed(trained_on, after)
+                points.append(Point(named, seed, trained_on.table(), after))
             except EqspikeError as error:
-                points.append(Point(values, seed, None, failure=str(error)))
+                points.append(Point(named, seed, None, failure=str(error)))
     for drawing in sweep.drawings:
         for point in points:
             _check_drawing(drawing, point)
@@ -190,6 +232,10 @@ def _check_drawing(drawing: Drawing, point: Point) -> None:
     counted = learners[point.table["learner"]].counted
     if drawing.y in COUNTS and counted is not None and drawing.y not in counted:
         raise EqspikeError(f"drawings.y = {drawing.y!r}: a learner {point.table['learner']!r} does not count it")
+
+
+def _of_hardware(key: str) -> bool:
+    return key.startswith("hardware.")
 
 
 def _one_thread(settings: Experiment) -> Experiment:

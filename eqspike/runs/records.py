@@ -3,6 +3,7 @@
     first 512 bytes  SHA-256 of all others (`eqspike.runs.sealed`)
     /                attributes: format, format_version, experiment (JSON), status, created, versions and
                      earlier_versions (JSON), started_from
+    /hardware        what faulty hardware kept beside the parameters; not there if nothing
     /dataset         attributes: name, checksum, train, test, image_shape, location
     /layers          names of layers; /phases names of phases (the axes of counts); ASCII
     /epochs/...      one row per epoch; attribute `unit` on each; /epochs/measured/... on request, see `runs.measured`
@@ -28,6 +29,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import EqspikeError
@@ -39,7 +41,7 @@ from ..learning.position import Position
 from ..model.couplings import Shape
 from ..model.parameters import Parameters
 from ..settings import MOST_LAYERS
-from .arrays import read_parameters, write_parameters
+from .arrays import read_parameters, read_state, write_parameters, write_state
 from .checkpoint import read_position, write_position
 from .history import Form, read_evaluation, read_history, write_history
 from .reader import Reader
@@ -80,6 +82,7 @@ class Run:
     earlier_versions: tuple[dict[str, str], ...] = ()  # that trained the parts before, in order, where they were others
     position: Position | None = None  # where training goes on
     started_from: str = ""  # file that the weights began with; the experiment's own initial weights otherwise
+    hardware: dict[str, NDArray[Any]] = field(default_factory=dict)  # what its hardware kept beside the parameters
     path: Path | None = None  # its file, once it has one
 
     @property
@@ -127,6 +130,8 @@ def _write(run: Run, file: h5py.File) -> None:
     file["layers"], file["phases"] = (np.array([n.encode() for n in names], "S") for names in (run.layers, run.phases))
     write_history(run.epochs, run.evaluation, file)
     write_parameters(run.parameters, file.create_group("parameters"))
+    if run.hardware:
+        write_state(run.hardware, file.create_group("hardware"))
     if run.position is not None:
         write_position(run.position, run.parameters, file.create_group("position"))
 
@@ -182,6 +187,7 @@ def read(file: h5py.File, path: Path) -> Run:
             _checked_versions(reader, "earlier_versions", each) for each in reader.json("earlier_versions", "[]")
         ),
         started_from=reader.text("started_from", ""),
+        hardware=read_state(reader, "hardware"),
         path=path,
     )
     if "position" in reader:

@@ -125,6 +125,7 @@ def train_run(
                 epoch = replace(epoch, measured=measure(learner))
             run.epochs.append(epoch)
             run.evaluation, run.parameters = evaluation, position.tested or position.before
+            run.hardware = _kept_of(learner)
             if epoch.number == experiment.training.epochs:
                 run.status = records.FINISHED
             if run.status == records.FINISHED or epoch.number % every.epochs == 0:
@@ -152,15 +153,23 @@ def _begun(
     if learner is None:
         learner = build(experiment, dataset)
     if start is not None:
+        weights = load_weights(start)
         with np.errstate(over="ignore"):
-            learner.parameters.vector[:] = fitting(load_weights(start), learner.parameters, start).vector
+            learner.parameters.vector[:] = fitting(weights, learner.parameters, start).vector
         learner.parameters.check_finite(start)
+        with about(start):
+            learner.hardware.adopt(learner.parameters, weights.hardware)
     check_phases(learner.phases)
     position = Position.start(learner)
     described = records.describe(dataset)
     started_from = str(start or "")
     run = Run(experiment, position.before, learner.phases, described, position=position, started_from=started_from)
+    run.hardware = _kept_of(learner)
     return run, learner
+
+
+def _kept_of(learner: Learner) -> dict[str, NDArray[Any]]:
+    return {name: values.copy() for name, values in learner.hardware.state().items()}
 
 
 def _continued(
@@ -195,6 +204,8 @@ def check_resumable(run: Run) -> None:
         with about(f"{run.path}: cannot go on with this run"):
             samples = run.dataset["train"]
             learner = learners[run.experiment.learner].build(run.experiment, run.position.before, samples)
+            learner.parameters.vector[:] = run.parameters.vector
+            learner.hardware.adopt(learner.parameters, run.hardware)
             run.position.adopt(learner)
             run.position.connect(learner, run.experiment)
 

@@ -76,13 +76,6 @@ class Layout:
             delay=self._delay(),
         )
 
-    def _delay(self) -> NDArray[np.int64]:
-        """Steps after which each neuron's spikes are sent, by its place in a row of bits."""
-        delay = np.zeros(64 * self.word[-1] if self.model.delays else 0, np.int64)
-        for first, layer in zip(64 * self.word, self.model.delays):
-            delay[first : first + len(layer)] = layer
-        return delay
-
     def alive(self, neurons: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
         """The neurons that may spike [B, N], None for all of them, as bits without those of padding [B or 1, words]."""
         if neurons is None:
@@ -91,6 +84,13 @@ class Layout:
         for first, own in zip(64 * self.word, np.split(neurons, np.cumsum(self.sizes)[:-1], axis=1)):
             bits[:, first : first + own.shape[1]] = own
         return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
+
+    def _delay(self) -> NDArray[np.int64]:
+        """Steps after which each neuron's spikes are sent, by its place in a row of bits."""
+        delay = np.zeros(64 * self.word[-1] if self.model.delays else 0, np.int64)
+        for first, layer in zip(64 * self.word, self.model.delays):
+            delay[first : first + len(layer)] = layer
+        return delay
 
     def traces(self) -> Traces:
         """The traces that the rule reads."""

@@ -8,12 +8,13 @@ together, in the order of their `stage`. What differs from device to device is d
 in `state`, which a checkpoint holds. Without a fault weights are numbers, and nothing is copied.
 
 A leaf derives from `Fault` and overrides what it spoils. Weights come to it as one vector of all couplings, biases are not
-kept in devices. A way down with weights of its own (`feedback.py`) is a second vector, with a fault of its own of each kind.
+kept in devices. A way down with weights of its own (`feedback.py`) is a second vector, with a fault of its own of each kind; it has no
+weights of the first coupling, since nothing goes down to the input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from ...errors import EqspikeError
 from ...randomness import HARDWARE, generator, stream
+from ...reading import refill
 from ...registry import Registry
 from ...settings import Part
 from ..parameters import Parameters
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ..spiking import Model
 
 UP, DOWN = PATHS = "up", "down"
+DOWN_WEIGHTS = f"{DOWN}/weights"  # what they are called in a state, where names of faults stand beside it
 
 
 class FaultSettings(Part):
@@ -46,18 +49,32 @@ class HardwareSettings(Part):
 class Cells:
     """The devices that keep one vector of weights."""
 
-    parameters: Parameters  # whose weights they keep
+    parameters: Parameters  # of the network; the way down has no weights of its first coupling
     path: str  # UP or DOWN
     seed: int  # of this fault
 
-    def per_weight(self, values: tuple[float, ...]) -> NDArray[np.float64]:
+    @property
+    def counts(self) -> list[int]:
+        """Weights of each coupling that these devices keep."""
+        return [prod(coupling.shape) for coupling in self.parameters.couplings][self.path == DOWN :]
+
+    @property
+    def count(self) -> int:
+        """Weights W that these devices keep, the last so many of the network's."""
+        return sum(self.counts)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the weights."""
+        return self.parameters.vector.dtype
+
+    def per_weight(self, values: Sequence[float]) -> NDArray[np.float64]:
         """A value for each weight, from one for all couplings or one for each."""
-        shapes = [prod(coupling.shape) for coupling in self.parameters.couplings]
-        if len(values) not in (1, len(shapes)):
-            raise EqspikeError(
-                f"hardware: {len(values)} values for {len(shapes)} weight matrices: give 1 or {len(shapes)}"
-            )
-        return np.repeat(values * len(shapes) if len(values) == 1 else values, shapes)
+        couplings = len(self.parameters.couplings)
+        if len(values) not in (1, couplings):
+            raise EqspikeError(f"hardware: {len(values)} values for {couplings} weight matrices: give 1 or {couplings}")
+        own = values[len(values) - len(self.counts) :] if len(values) > 1 else [*values] * len(self.counts)
+        return np.repeat(np.asarray(own, np.float64), self.counts)
 
     def frozen(self, shared: bool = False) -> np.random.Generator:
         """Draws what differs from device to device, always the same; `shared`: the same for both ways."""
@@ -83,7 +100,13 @@ class Fault:
         self.settings, self.cells = settings, cells
 
     def program(self, stored: NDArray[Any]) -> None:
-        """Write weights that were found elsewhere into the devices, in place."""
+        """Write weights that come from elsewhere into the devices, in place."""
+
+    def adopt(self, stored: NDArray[Any], state: Mapping[str, NDArray[Any]]) -> None:
+        """Write trained weights into the devices, in place; `state` is what this fault kept if they were trained under it."""
+        self.program(stored)
+        if state:
+            self.restore(state)
 
     def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
         """Make of the update, in place, what will be subtracted from `stored`."""
@@ -95,8 +118,8 @@ class Fault:
         """What the network computes with; may be `stored` itself."""
         return stored
 
-    def own_way_down(self, parameters: Parameters) -> NDArray[Any] | None:
-        """The first weights of the way down, if it is to have weights of its own."""
+    def own_way_down(self, parameters: Parameters, trained: bool) -> NDArray[Any] | None:
+        """The first weights of the way down, if it is to have weights of its own; `trained`: those of the way up have been."""
         return None
 
     def downward(self, weights: NDArray[Any]) -> NDArray[Any]:
@@ -123,8 +146,7 @@ class Hardware:
         named = [(name, getattr(settings, name)) for name in type(settings).model_fields]
         self._kinds = sorted(((hardware[name], name, part) for name, part in named), key=lambda kind: kind[0].stage)
         self.faults = {UP: self._made(UP)}
-        own = [fault.own_way_down(parameters) for fault in self.faults[UP]]
-        self.down = next((weights for weights in own if weights is not None), None)
+        self.down = self._first_down(parameters, trained=False)
         if self.down is not None:
             self.faults[DOWN] = self._made(DOWN)
         for path, weights in self._kept(parameters):
@@ -137,9 +159,28 @@ class Hardware:
             kind(part, Cells(self.layout, path, seed)) for (kind, _, part), seed in zip(self._kinds, seeds, strict=True)
         ]
 
+    def _first_down(self, parameters: Parameters, trained: bool) -> NDArray[Any] | None:
+        own = [fault.own_way_down(parameters, trained) for fault in self.faults[UP]]
+        return next((weights for weights in own if weights is not None), None)
+
     def _kept(self, stored: Parameters) -> list[tuple[str, NDArray[Any]]]:
         """The vectors of weights that devices keep."""
         return [(UP, stored.synapses), *([] if self.down is None else [(DOWN, self.down)])]
+
+    def adopt(self, stored: Parameters, state: Mapping[str, NDArray[Any]]) -> None:
+        """Write the weights of a trained network into the devices, in place: faults after training.
+
+        `state` is that of the hardware which trained it. A fault that was on then goes on with what it kept, another one begins.
+        Raises EqspikeError if it is the state of another network.
+        """
+        if self.down is not None:
+            if DOWN_WEIGHTS in state:
+                refill(self.down, state, DOWN_WEIGHTS)
+            else:
+                self.down = self._first_down(stored, trained=True)
+        for path, weights in self._kept(stored):
+            for (_, name, _), fault in zip(self._kinds, self.faults[path], strict=True):
+                fault.adopt(weights, _of(f"{path}/{name}/", state))
 
     def read(self, stored: Parameters) -> Parameters:
         """What the network computes with; `stored` itself where nothing is amiss."""
@@ -147,7 +188,9 @@ class Hardware:
             return stored
         acting = stored.copy()
         acting.synapses[:] = self._read(UP, stored.synapses)
-        down = acting.synapses if self.down is None else self._read(DOWN, self.down)
+        down = acting.synapses
+        if self.down is not None:
+            down = np.concatenate([down[: -len(self.down)] if len(self.down) else down, self._read(DOWN, self.down)])
         for fault in self.faults[UP]:
             down = fault.downward(down)
         if down is not acting.synapses:
@@ -167,12 +210,14 @@ class Hardware:
         for bias, change in zip(stored.biases, update.biases, strict=True):
             bias -= change
         for path, weights in self._kept(stored):
-            change = update.synapses.copy()
+            change = update.synapses[-len(weights) :].copy() if len(weights) else weights.copy()
             for fault in self.faults[path]:
-                fault.change(change, weights, fault.cells.draw(epoch, sample, after=False))
+                if type(fault).change is not Fault.change:  # a draw that nobody looks at takes time too
+                    fault.change(change, weights, fault.cells.draw(epoch, sample, after=False))
             weights -= change
             for fault in self.faults[path]:
-                fault.settle(weights, fault.cells.draw(epoch, sample, after=True))
+                if type(fault).settle is not Fault.settle:
+                    fault.settle(weights, fault.cells.draw(epoch, sample, after=True))
 
     def model(self, model: Model) -> Model:
         """The spiking network with these faults in it."""
@@ -188,16 +233,20 @@ class Hardware:
             for (_, name, _), fault in zip(self._kinds, faults, strict=True)
             for key, value in fault.state().items()
         }
-        return state | ({} if self.down is None else {"down": self.down})
+        return state | ({} if self.down is None else {DOWN_WEIGHTS: self.down})
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from `state`. Raises LookupError or ValueError if it is that of another network."""
+        """Go on from `state`. Raises EqspikeError if it is that of another network."""
         for path, faults in self.faults.items():
             for (_, name, _), fault in zip(self._kinds, faults, strict=True):
-                prefix = f"{path}/{name}/"
-                fault.restore({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+                fault.restore(_of(f"{path}/{name}/", state))
         if self.down is not None:
-            self.down[:] = state["down"]
+            refill(self.down, state, DOWN_WEIGHTS)
+
+
+def _of(prefix: str, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The part of a state whose names begin so, without that beginning."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 hardware: Registry[type[Fault]] = Registry("hardware fault", __name__)

@@ -33,9 +33,8 @@ class Drift(Fault):
 
     def __init__(self, settings: DriftSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
-        dtype = cells.parameters.vector.dtype
-        normal = cells.frozen().standard_normal(len(cells.parameters.synapses))
-        self.kept = (1 - np.minimum(settings.rate * np.exp(settings.spread * normal), 1)).astype(dtype)
+        normal = cells.frozen().standard_normal(cells.count)
+        self.kept = (1 - np.minimum(settings.rate * np.exp(settings.spread * normal), 1)).astype(cells.dtype)
 
     def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
         stored *= self.kept

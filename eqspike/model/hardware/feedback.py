@@ -6,7 +6,8 @@
     fixed    random weights that never change (feedback alignment, Lillicrap et al. 2016)
 
 Whatever it reads, it reads times 1 + mismatch n, n standard normal, drawn once for each weight. Weights of its own are drawn
-uniformly within the range that the way up begins with. Nothing goes down to the input.
+uniformly within the range that the way up begins with; a trained network is written into both ways alike. Nothing goes down to the
+input, so the first weights have no way down and do not fade.
 """
 
 from __future__ import annotations
@@ -38,18 +39,20 @@ class Feedback(Fault):
 
     def __init__(self, settings: FeedbackSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
-        dtype = cells.parameters.vector.dtype
         normal = cells.frozen(shared=True).standard_normal(len(cells.parameters.synapses))
-        self.factor = (1 + settings.mismatch * normal).astype(dtype)
-        self.kept = dtype.type(1 - settings.decay)
+        self.factor = (1 + settings.mismatch * normal).astype(cells.dtype)
+        self.kept = cells.dtype.type(1 - settings.decay)
+        self.first = 0 if cells.path == DOWN else cells.counts[0]  # weight that has a way down
 
-    def own_way_down(self, parameters: Parameters) -> NDArray[Any] | None:
+    def own_way_down(self, parameters: Parameters, trained: bool) -> NDArray[Any] | None:
         if self.settings.kind == "tied":
             return None
+        if self.settings.kind == "own" and trained:
+            return parameters.synapses[self.first :].copy()
         draw = self.cells.frozen()
         reaches = [float(np.abs(weights).max()) for weights in parameters.weights]
         drawn = [draw.uniform(-reach, reach, w.size) for w, reach in zip(parameters.weights, reaches, strict=True)]
-        return np.concatenate(drawn).astype(parameters.vector.dtype)
+        return np.concatenate(drawn)[self.first :].astype(self.cells.dtype)
 
     def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
         if self.settings.kind == "fixed" and self.cells.path == DOWN:
@@ -57,7 +60,7 @@ class Feedback(Fault):
 
     def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
         if self.settings.kind == "own" and self.settings.decay:
-            stored *= self.kept
+            stored[self.first :] *= self.kept
 
     def downward(self, weights: NDArray[Any]) -> NDArray[Any]:
         return weights * self.factor if self.settings.mismatch else weights

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...reading import refill
 from ...settings import Positive
 from . import Cells, Fault, FaultSettings, hardware
 
@@ -47,8 +48,7 @@ class Memristive(Fault):
 
     def __init__(self, settings: MemristiveSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
-        draw, count = cells.frozen(), len(cells.parameters.synapses)
-        dtype = cells.parameters.vector.dtype
+        draw, count, dtype = cells.frozen(), cells.count, cells.dtype
         size, bound = (
             np.maximum(1 + spread * draw.standard_normal(count), 0.01)
             for spread in (settings.dw_min_dtod, settings.w_max_dtod)
@@ -90,4 +90,4 @@ class Memristive(Fault):
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         if self.settings.pair:
-            self.minus[:] = state["minus"]
+            refill(self.minus, state, "minus", 0)

@@ -36,7 +36,7 @@ class Missing(Fault):
             rank = draw.random((int(np.prod(coupling.shape[:-1])), coupling.shape[-1])).argsort(axis=0).argsort(axis=0)
             lost = draw.random(rank.shape) < settings.share
             absent.append((lost | (rank >= (settings.fan_in or len(rank)))).ravel())
-        self.absent = np.concatenate(absent)
+        self.absent = np.concatenate(absent)[len(cells.parameters.synapses) - cells.count :]
 
     def program(self, stored: NDArray[Any]) -> None:
         stored[self.absent] = 0

@@ -5,16 +5,21 @@
 Without an accumulator each sum that is written is rounded: to the nearest level, where updates of less than half a step are
 lost, or stochastically, up with the probability of the part beyond the level below, which keeps them in the mean (Gupta et
 al. 2015, doi 10.5555/3045118.3045303). With one, sums are kept in full and the nearest levels are what is read.
+
+Where `reach` is left out, it is 1 for each matrix of a network that is to be trained, and the `quantile` of |w| for one that was
+trained without this fault.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...reading import refill
 from ...settings import PerLayer
 from . import Cells, Fault, FaultSettings, hardware
 
@@ -23,9 +28,10 @@ class QuantisedSettings(FaultSettings):
     """Weights of few bits."""
 
     bits: Annotated[int, Field(ge=2, le=16)] = 6
-    reach: Annotated[PerLayer, Field(json_schema_extra={"unit": "threshold"})] = (
-        1.0,
-    )  # largest weight, for each matrix or for all
+    reach: Annotated[PerLayer | None, Field(json_schema_extra={"unit": "threshold"})] = (
+        None  # largest weight, for each matrix or for all
+    )
+    quantile: Annotated[float, Field(gt=0, le=1)] = 0.999  # of |w| of a trained network, without `reach`
     rounding: Literal["nearest", "stochastic"] = "stochastic"
     accumulator: bool = False  # sums are kept in full precision beside the devices
 
@@ -39,22 +45,49 @@ class Quantised(Fault):
 
     def __init__(self, settings: QuantisedSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
-        dtype = cells.parameters.vector.dtype
-        self.reach = cells.per_weight(settings.reach).astype(dtype)
-        self.step = (self.reach / (2 ** (settings.bits - 1) - 1)).astype(dtype)
+        self.largest = np.asarray(settings.reach or [1.0] * len(cells.parameters.couplings))
+        self._scale()
+
+    def _scale(self) -> None:
+        self.reach = self.cells.per_weight(self.largest.tolist()).astype(self.cells.dtype)
+        self.step = (self.reach / (2 ** (self.settings.bits - 1) - 1)).astype(self.cells.dtype)
 
     def program(self, stored: NDArray[Any]) -> None:
         if not self.settings.accumulator:
             stored[:] = self._nearest(stored)
 
+    def adopt(self, stored: NDArray[Any], state: Mapping[str, NDArray[Any]]) -> None:
+        if self.settings.reach is None:
+            if state:
+                self.restore(state)
+            else:
+                parts = np.split(np.abs(stored), np.cumsum(self.cells.counts, dtype=np.int64)[:-1])
+                for place, part in enumerate(parts, len(self.largest) - len(self.cells.counts)):
+                    if part.size and (largest := float(np.quantile(part, self.settings.quantile))) > 0:
+                        self.largest[place] = largest
+                self._scale()
+        self.program(stored)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {} if self.settings.reach else {"reach": self.largest}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        if self.settings.reach is None:
+            refill(self.largest, state, "reach", np.finfo(float).tiny)
+            self._scale()
+
     def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
         if self.settings.accumulator:
             np.clip(stored, -self.reach, self.reach, out=stored)
-        elif self.settings.rounding == "nearest":
-            stored[:] = self._nearest(stored)
-        else:
-            level = np.floor(stored / self.step + draw.random(len(stored), stored.dtype))
-            stored[:] = np.clip(level * self.step, -self.reach, self.reach)
+            return
+        nearest = self._nearest(stored)
+        if self.settings.rounding == "nearest":
+            stored[:] = nearest
+            return
+        between = np.flatnonzero(nearest != stored)  # of a batch of one most weights have not moved
+        step, reach = self.step[between], self.reach[between]
+        level = np.floor(stored[between] / step + draw.random(len(between), stored.dtype))
+        stored[between] = np.clip(level * step, -reach, reach)
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:
         return self._nearest(stored) if self.settings.accumulator else stored

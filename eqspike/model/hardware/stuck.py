@@ -29,7 +29,7 @@ class Stuck(Fault):
 
     def __init__(self, settings: StuckSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
-        self.held = cells.frozen().random(len(cells.parameters.synapses)) < settings.share
+        self.held = cells.frozen().random(cells.count) < settings.share
 
     def program(self, stored: NDArray[Any]) -> None:
         stored[self.held] = self.settings.value

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from ...errors import EqspikeError
 from ...experiments import Experiment, recorded
 from ...model.couplings import Shape
 from ...model.parameters import Parameters
 from ...reading import BROKEN, open_regular
-from ..arrays import read_parameters
+from ..arrays import read_parameters, read_state
 from ..reader import Reader
 from ..records import FORMAT as RUN_FORMAT
 from ..records import FORMAT_VERSION as RUN_FORMAT_VERSION
@@ -35,6 +37,9 @@ class Weights:
     experiment: Experiment
     parameters: Parameters
     provenance: dict[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, NDArray[Any]] = field(
+        default_factory=dict
+    )  # what faulty hardware kept beside the parameters
 
 
 def writer(kind: str) -> Callable[..., None]:
@@ -61,7 +66,7 @@ def of_run(run: Run) -> Weights:
         "test_error": last.test_error if last else None,
         "git_commit": _git_commit(),
     }
-    return Weights(run.experiment, run.parameters, provenance)
+    return Weights(run.experiment, run.parameters, provenance, run.hardware)
 
 
 def image_shape(provenance: dict[str, Any]) -> Shape | None:
@@ -134,7 +139,8 @@ def load_any(path: Path | str) -> Run | Weights:
             reader = Reader(file, str(path))
             experiment = recorded(reader.json("experiment"), f"{path}: experiment")
             provenance = checked_provenance(reader.json("provenance"), path)
-            return Weights(experiment, read_parameters(reader, experiment, image_shape(provenance)), provenance)
+            parameters = read_parameters(reader, experiment, image_shape(provenance))
+            return Weights(experiment, parameters, provenance, read_state(reader, "hardware"))
         return read_run(file, path)
 
 

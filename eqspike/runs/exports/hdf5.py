@@ -3,6 +3,7 @@
 /                attributes: format, format_version, experiment (JSON), provenance (JSON), layers
 /weights/0 ...   [pre, post], between layer 0 (the input) and layer 1; each matrix acts in both directions
 /biases/0 ...    [N], of layer 1
+/hardware        what faulty hardware kept beside the weights, for instance `down/weights`, those of a way down of its own
 /neuron, /encoding, /phases    attributes: the settings of a spiking network, and their units
 /model           attributes: what such a network computes, in words and formulas
 """
@@ -17,7 +18,7 @@ import h5py
 
 from ...files import write_bytes
 from ...settings import unit_of
-from ..arrays import write_parameters
+from ..arrays import write_parameters, write_state
 from ..sealed import sealed_hdf5
 from . import FORMAT, FORMAT_VERSION, Weights
 from .words import model_in_words
@@ -38,6 +39,8 @@ def write_hdf5(weights: Weights, path: Path) -> None:
             }
         )
         write_parameters(weights.parameters, file)
+        if weights.hardware:
+            write_state(weights.hardware, file.create_group("hardware"))
         for section in ("neuron", "encoding", "phases"):
             part: Any = getattr(experiment, section, ())
             for name, value in part:

@@ -36,6 +36,7 @@ from ...model.couplings import Coupling, Shape
 from ...model.couplings.conv import Conv, map_of
 from ...model.couplings.dense import Dense
 from ...model.encodings.poisson import PoissonSettings
+from ...model.hardware import Fault, Hardware, hardware
 from ...model.neurons import neurons
 from ...model.neurons.lif import lif
 from ...model.parameters import Parameters
@@ -70,8 +71,8 @@ def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -
     Raises EqspikeError for a network that NIR cannot express, a step too long for it, or without the package nir.
     """
     experiment: Any = weights.experiment
-    parameters = weights.parameters
     check_expressible(weights, feedforward, dt)
+    parameters = as_read(weights)
     try:
         import nir
     except ImportError:
@@ -83,6 +84,7 @@ def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -
     below, digits = "input", len(str(len(sizes) - 1))  # as many as the last layer's number has
     for layer, coupling in enumerate(parameters.couplings, 1):
         matrix, bias = parameters.weights[layer - 1].astype(float), parameters.biases[layer - 1].astype(float)
+        matrix_down = parameters.down[layer - 1].astype(float)
         name, ones = f"layer_{layer:0{digits}}", np.ones(_shape(coupling.above))
         up, neurons, down = f"{name}_bottom_up", f"{name}_neurons", f"{name}_top_down"
         for step in _way_up(coupling, matrix * charge, bias * charge * dt / neuron.dt_ref):
@@ -101,7 +103,7 @@ def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -
         )
         edges.append((up, neurons))
         if layer > 1 and not feedforward:
-            nodes[down] = nir.Linear(weight=matrix * charge)
+            nodes[down] = nir.Linear(weight=matrix_down * charge)
             edges += [(neurons, down), (down, f"layer_{layer - 1:0{digits}}_neurons")]
         below = neurons
     nodes["output"] = nir.Output(output_type={"output": np.array([sizes[-1]])})
@@ -138,6 +140,16 @@ def _input(parameters: Parameters) -> Shape:
     return _shape(map_of(first.below)) if isinstance(first, Conv) else (first.pre,)
 
 
+def as_read(weights: Weights) -> Parameters:
+    """The weights, both ways, as the network's hardware reads them."""
+    experiment: Any = weights.experiment
+    stored = weights.parameters.copy()
+    faulty = Hardware(experiment.hardware, stored, experiment.seed)
+    stored.vector[:] = weights.parameters.vector
+    faulty.adopt(stored, weights.hardware)
+    return faulty.read(stored)
+
+
 def check_expressible(weights: Weights, feedforward: bool, dt: float) -> None:
     """Raise EqspikeError unless CubaLIF, in steps of `dt` (ms), is the network's neuron and its couplings are matrices."""
     experiment: Any = weights.experiment
@@ -148,6 +160,9 @@ def check_expressible(weights: Weights, feedforward: bool, dt: float) -> None:
         raise EqspikeError(
             f"NIR cannot express the neuron {neuron.model!r}: only the LIF with an exponential current, 'lif'"
         )
+    for fault in type(experiment.hardware).model_fields:
+        if hardware[fault].model is not Fault.model:
+            raise EqspikeError(f"NIR cannot express hardware.{fault}: its neurons are alike and lose no spikes")
     if not isinstance(experiment.encoding, PoissonSettings):
         raise EqspikeError(
             f"NIR cannot express the encoding {experiment.encoding.name!r}: only spikes that are drawn, 'poisson'"
@@ -170,7 +185,9 @@ def metadata(weights: Weights, feedforward: bool, dt: float) -> dict[str, str]:
     """What a reader needs to know and NIR has no word for."""
     experiment: Any = weights.experiment
     neuron, phases = experiment.neuron, experiment.phases
-    tied = "X_bottom_up and X_top_down are one matrix and its transpose"
+    acting = as_read(weights)
+    same = all(np.array_equal(up, down) for up, down in zip(acting.weights[1:], acting.down[1:], strict=True))
+    tied = "X_bottom_up and X_top_down are one matrix and its transpose" if same else "none: each way has its own"
     probability = experiment.encoding.max_rate * dt / neuron.dt_ref
     return {
         "dt": f"{dt} ms",

@@ -45,6 +45,12 @@ def model_in_words(experiment: Any) -> dict[str, str | float]:
             " the end, taken between -1 and 1"
         ),
     }
+    if faults := {*type(experiment.hardware).model_fields}:
+        words["hardware"] = (
+            f"imperfect ({', '.join(sorted(faults))}, see hardware in the experiment): weights are those that its devices keep,"
+            " before a fault of reading; the group hardware has what else they keep, down/weights being those of the way down from"
+            " the second coupling on"
+        )
     if isinstance(experiment.encoding, PoissonSettings):
         words["input"] = (
             "a pixel of brightness x from 0 to 1 spikes in a step with probability x input_probability, independently"
