@@ -101,6 +101,11 @@ def seconds(run: Callable[[], object], clock: Callable[[], float] = time.process
     return clock() - began
 
 
+def repeated(run: Callable[[Batch], object], batches: Iterator[Batch], count: int) -> Callable[[], object]:
+    """A run over so many batches."""
+    return lambda: [run(next(batches)) for _ in range(count)]
+
+
 def in_turn(
     runs: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, NDArray[np.float64]]:

@@ -26,6 +26,9 @@ UNLIKE = (
     "neuron.tau_m=10",
     "neuron.v_floor=-0.2",
 )
+OTHER_LEAVES = (
+    "neuron.model=adaptive-lif", "plasticity.estimator=acceleration", "plasticity.nudge=held", "encoding.name=current",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -35,8 +38,7 @@ UNLIKE = (
         (f"{LOST}0.2",),
         (f"{LOST}0.0", *LATE),
         (f"{LOST}0.2", *LATE, *UNLIKE, "neuron.model=refractory-lif", "neuron.tau_ref=1.4", f"{ALIKE}tau_ref=0.5"),
-        (f"{LOST}0.2", *LATE, *UNLIKE, "neuron.model=adaptive-lif", "plasticity.estimator=acceleration", "plasticity.nudge=held"),
-        (f"{LOST}0.2", *LATE, f"{ALIKE}v_threshold=0.2", "encoding.name=current", "neuron.model=biexponential-lif"),
+        (f"{LOST}0.2", *LATE, *UNLIKE, *OTHER_LEAVES),
     ],
     ids=" ".join,
 )  # fmt: skip
