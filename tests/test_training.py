@@ -40,19 +40,12 @@ def test_default_experiment_learns_digits(seed):
     assert evaluate(learner, data.test).error == history[-1].test_error
 
 
-@pytest.mark.parametrize(
-    ("estimator", "rate", "error", "more"),
-    [
-        ("one-sided", 0.008, 0.2, ()),
-        ("acceleration", 0.004, 0.4, ("phases.free=100.0", "phases.nudged=30.0", "neuron.tau_rho=10.0")),
-    ],
-    ids=lambda value: str(value),
-)
-def test_other_estimators_learn_too(estimator, rate, error, more):
-    """Slower than `centered`, but learning: chance is 90 % error."""
-    changes = [f"plasticity.estimator={estimator}", f"training.learning_rates=[{rate}]", *more]
-    _, history = run(experiment(changes=[*changes, "plasticity.beta_sign=random", "training.epochs=4"]), digits())
-    assert history[-1].test_error < error
+@pytest.mark.parametrize("sign", ["random", "halves"])
+def test_both_signs_of_beta_learn_too(sign):
+    """What each rule learns with the settings that it is shipped with is said in test_defaults.py."""
+    changes = ["plasticity.estimator=one-sided", f"plasticity.beta_sign={sign}", "training.epochs=4"]
+    _, history = run(experiment(changes=changes), digits())
+    assert history[-1].test_error < 0.1
 
 
 @pytest.mark.parametrize(("hidden", "epochs", "error"), [("[60,40]", 6, 0.15), ("[60,40,30]", 8, 0.5)])
