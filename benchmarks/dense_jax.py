@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from shared import numbers_by_phase
 
 from eqspike.learners.spiking import Spiking
 from eqspike.model.schedule import sources
@@ -28,16 +29,14 @@ class DenseJax:
     """A training presentation of a network like `learner`'s, and the step of descent, compiled as one function."""
 
     def __init__(self, learner: Spiking) -> None:
-        model, layout = learner.model, learner.engine._layout  # type: ignore[attr-defined]
-        self.phases, self.target, self.rule = model.training(), model.target_rate, model.rule
+        model = learner.model
+        self.phases, self.rule = model.training(), model.rule
+        self.targets = model.targets(np.arange(learner.parameters.sizes[-1]))
         self.weights = [jnp.asarray(w) for w in learner.parameters.weights]
         self.biases = [jnp.asarray(b) for b in learner.parameters.biases]
         self.kick, self.unit = model.neuron.kick(model.values), model.dt / model.neuron_settings.dt_ref
         self.floor, self.threshold = model.values["v_floor"], model.values["v_threshold"]
-        self.numbers = [
-            [dict(zip(layer.places, layer.numbers(model.nudging(p.beta)["rho"] if layer.nudged and p.beta else 0.0)))
-             for layer in layout.neurons] for p in self.phases
-        ]  # fmt: skip
+        self.numbers = numbers_by_phase(learner)
         self.chance = model.encode(np.ones((1, 1), np.float32), 1).probability.item()  # type: ignore[union-attr]
         self.key = jax.random.key(0)
 
@@ -68,7 +67,7 @@ class DenseJax:
         v, kind = list(jnp.split(membranes, np.cumsum(sizes)[:-1], axis=1)), membranes.dtype
         drive, zeros = raster @ weights[0] * self.kick, [jnp.zeros_like(part) for part in v]
         state, ends = State(v, zeros, zeros, jnp.zeros(images.shape, kind)), []
-        target, kept = jax.nn.one_hot(labels, sizes[-1], dtype=kind) * self.target, []
+        target, kept = jnp.asarray(self.targets, kind)[labels], []
         for phase, source, numbers in zip(self.phases, sources(self.phases), self.numbers):
             state = state if source < 0 else ends[source]
             pulled, rows = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from shared import numbers_by_phase
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
@@ -85,8 +86,9 @@ class DenseTorch:
     """A training presentation of a network like `learner`'s, and the step of descent."""
 
     def __init__(self, learner: Spiking) -> None:
-        model, self.parameters, layout = learner.model, learner.parameters, learner.engine._layout  # type: ignore[attr-defined]
-        self.phases, self.target, self.rule = model.training(), model.target_rate, model.rule
+        model, self.parameters = learner.model, learner.parameters
+        self.phases, self.rule = model.training(), model.rule
+        self.targets = torch.from_numpy(model.targets(np.arange(self.parameters.sizes[-1])))
         self.joints = [
             (ConvJoint if isinstance(coupling, Conv) else Joint)(coupling, weights)
             for coupling, weights in zip(self.parameters.couplings, self.parameters.weights)
@@ -94,10 +96,7 @@ class DenseTorch:
         self.biases = [torch.tensor(b) for b in self.parameters.biases]
         self.kick, self.unit = model.neuron.kick(model.values), model.dt / model.neuron_settings.dt_ref
         self.floor, self.threshold = model.values["v_floor"], model.values["v_threshold"]
-        self.numbers = [
-            [dict(zip(layer.places, layer.numbers(model.nudging(p.beta)["rho"] if layer.nudged and p.beta else 0.0)))
-             for layer in layout.neurons] for p in self.phases
-        ]  # fmt: skip
+        self.numbers = numbers_by_phase(learner)
         self.chance = model.encode(np.ones((1, 1), np.float32), 1).probability.item()  # type: ignore[union-attr]
 
     def step(self, images: np.ndarray, labels: np.ndarray, rates: Sequence[float]) -> None:
@@ -125,7 +124,7 @@ class DenseTorch:
             torch.zeros(B, images.shape[1], dtype=kind),
         )
         bias = [b[torch.from_numpy(joint.coupling.bias_of)] for b, joint in zip(self.biases, self.joints)]
-        target = F.one_hot(labels, sizes[-1]).to(kind) * self.target
+        target = self.targets.to(kind)[labels]
         ends: list[State] = []
         spikes: list[list[Tensor]] = [[] for _ in range(len(sizes) + 1)]
         read: list[list[Tensor]] = [[] for _ in range(len(sizes) + 1)]

@@ -1,12 +1,12 @@
 """Training in eqspike against other libraries on the same network, each on one core, in one run.
 
     pip install -e ".[peers]"
-    python benchmarks/peers.py [--model eqspike_300] [--rounds 20] [--batch 20] [--steps 60] [--json]
+    python benchmarks/peers.py [--model eqspike_300] [--rounds 7] [--turn 10] [--batch 20] [--steps 60] [--json]
     python benchmarks/peers.py --accuracy [--target 0.97] [--json]
 
 The first table has times of a training sample: the same network, steps and rule simulated densely in PyTorch and JAX, and networks of
-the same sizes in libraries that train by surrogate gradients, over `--steps` steps (the length of the free phase). Batches take
-turns, and ratios are medians over the rounds. The second has the training time to a test accuracy on MNIST, where each library runs
+the same sizes in libraries that train by surrogate gradients, over `--steps` steps (the length of the free phase). They take
+turns, ten batches each, because training goes on from batch to batch in a cache that is its own; ratios are medians over the rounds. The second has the training time to a test accuracy on MNIST, where each library runs
 the steps and the batch that are usual there; the test is not part of the time. Libraries that are not installed are left out and
 named. Times are CPU times of one core. Takes a minute, with `--accuracy` several.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 import numpy as np
-from shared import as_json, batches_of, in_turn, on_one_core, random_images, show, spiking, trainer
+from shared import as_json, batches_of, in_turn, on_one_core, random_images, repeated, show, spiking, trainer
 
 from eqspike import Batch, Dataset, Hooks, data, train
 from eqspike.learning.loop import Progress, evaluate, rates_at
@@ -33,7 +33,8 @@ USUAL_BATCH = 100  # of surrogate gradients
 
 @click.command(help=__doc__.splitlines()[0])
 @click.option("--model", default="eqspike_300", show_default=True, help="Named model, or a TOML file.")
-@click.option("--rounds", default=20, show_default=True, help="Batches of each library.")
+@click.option("--rounds", default=7, show_default=True, help="Turns of each library.")
+@click.option("--turn", default=10, show_default=True, help="Batches in a turn.")
 @click.option("--batch", default=20, show_default=True)
 @click.option("--steps", default=60, show_default=True, help="Steps of the surrogate gradient networks.")
 @click.option("--accuracy", is_flag=True, help="Time to a test accuracy instead.")
@@ -44,7 +45,7 @@ USUAL_BATCH = 100  # of surrogate gradients
 @click.option("--set", "changes", multiple=True, help="Change a setting; repeatable.")
 @as_json
 def main(
-    model: str, rounds: int, batch: int, steps: int, accuracy: bool, target: float, every: int, most: int, name: str,
+    model: str, rounds: int, turn: int, batch: int, steps: int, accuracy: bool, target: float, every: int, most: int, name: str,
     changes: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Measure and print."""
@@ -52,18 +53,18 @@ def main(
     if accuracy:
         rows, missing = accuracies(model, data.load(name), changes, target, every, most)
     else:
-        rows, missing = speeds(model, changes, rounds, batch, steps)
+        rows, missing = speeds(model, changes, rounds, turn, batch, steps)
     show(rows, as_json, "\n".join(missing))
 
 
 def speeds(
-    model: str, changes: tuple[str, ...], rounds: int, batch: int, steps: int
+    model: str, changes: tuple[str, ...], rounds: int, turn: int, batch: int, steps: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Rows of the first table, and what is missing."""
     images = random_images()
     learner, batches = spiking(model, images, changes), batches_of(images, batch)
     learn, rates, sizes = trainer(learner), rates_at(learner.experiment, 1, 0), learner.parameters.sizes
-    runs: dict[str, Callable[[], object]] = {"eqspike": lambda: learn(next(batches))}
+    runs: dict[str, Callable[[Batch], object]] = {"eqspike": learn}
     taken, missing = {"eqspike": sum(phase.steps for phase in learner.model.training())}, []
     for name, (module, kind) in DENSE.items():
         try:
@@ -71,7 +72,7 @@ def speeds(
         except ImportError as reason:
             missing.append(f"{name} is left out: {reason}")
             continue
-        runs[name] = lambda dense=dense: dense.step(*pixels(next(batches)), rates)
+        runs[name] = lambda shown, dense=dense: dense.step(*pixels(shown), rates)
         taken[name] = taken["eqspike"]
     for name in SURROGATE:
         try:
@@ -79,14 +80,14 @@ def speeds(
         except ImportError as reason:
             missing.append(f"{name} is left out: {reason}")
             continue
-        runs[name] = lambda peer=peer: peer.step(*pixels(next(batches)))
+        runs[name] = lambda shown, peer=peer: peer.step(*pixels(shown))
         taken[name] = steps
-    times = in_turn(runs, rounds)
+    times = in_turn({name: repeated(run, batches, turn) for name, run in runs.items()}, rounds)
     rows = [
         {
             "library": name,
             "steps": taken[name],
-            "ms per sample": 1000 * float(np.median(times[name])) / batch,
+            "ms per sample": 1000 * float(np.median(times[name])) / batch / turn,
             "times eqspike": float(np.median(times[name] / times["eqspike"])),
         }
         for name in runs

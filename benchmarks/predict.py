@@ -9,13 +9,9 @@ test after an epoch, take 200 samples at a time. Takes half a minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import click
 import numpy as np
-from shared import as_json, batches_of, in_turn, on_one_core, random_images, show, spiking, trainer
-
-from eqspike import Batch
+from shared import as_json, batches_of, in_turn, on_one_core, random_images, repeated, show, spiking, trainer
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -48,11 +44,6 @@ def main(
             }
         )
     show(rows, as_json)
-
-
-def repeated(run: Callable[[Batch], object], batches: Iterator[Batch], count: int) -> Callable[[], object]:
-    """A run over so many batches."""
-    return lambda: [run(next(batches)) for _ in range(count)]
 
 
 if __name__ == "__main__":

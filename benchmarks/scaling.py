@@ -10,7 +10,6 @@ updates. A line is fitted to width and depth: what a sample costs at rest, and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from shared import as_json, batches_of, in_turn, on_one_core, random_images, show, spiking, trainer
+from shared import as_json, batches_of, in_turn, on_one_core, random_images, repeated, show, spiking, trainer
 
 from eqspike import Batch
 from eqspike.learning.loop import rates_at
@@ -98,11 +97,6 @@ def measured(part: str, value: int, changes: list[str], rounds: int, samples: in
     }
 
 
-def repeated(run: Callable[[Batch], object], batches: Iterator[Batch], count: int) -> Callable[[], object]:
-    """A run over so many batches."""
-    return lambda: [run(next(batches)) for _ in range(count)]
-
-
 def fit(rows: list[dict[str, Any]]) -> NDArray[np.float64] | None:
     """Slope and intercept, in ms, of time over events for width and depth; None for fewer than two points."""
     points = np.array([(row["events"], row["ms per sample"]) for row in rows if row["part"] in ("width", "depth")])
@@ -120,6 +114,7 @@ def line(rows: list[dict[str, Any]]) -> str:
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Time over events, a colour for each part; the line that was fitted; PyTorch's convolutions."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
     axes = Figure(figsize=(9.5, 4.5), layout="constrained").subplots()
     places: list[NDArray[np.float64]] = []  # of labels, in decades
@@ -140,6 +135,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             x, np.polyval(fitted, x), "--", color="grey", label=line(rows).replace(": ", ":\n").replace(" x ", " x\n")
         )
     axes.set(xlabel="synaptic events + weight updates of a training sample", ylabel="ms per sample")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(0.08)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.figure.savefig(path, dpi=150)
 

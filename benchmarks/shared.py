@@ -6,14 +6,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from eqspike import Batch, Dataset, Images, Outcome, build, experiment
+from eqspike import Batch, Dataset, EqspikeError, Images, Outcome, build, experiment
 from eqspike.learners.spiking import Spiking
 from eqspike.learning.loop import make_batch, rates_at
 from eqspike.learning.optimisers import optimisers
@@ -76,11 +76,34 @@ def trainer(learner: Spiking, factor: float = 1.0) -> Callable[[Batch], Outcome]
     return step
 
 
+def numbers_by_phase(learner: Spiking) -> list[list[dict[str, float]]]:
+    """What a layer's neurons are multiplied with in a step, by name, for each phase and layer: a dense simulation reads them.
+
+    Raises EqspikeError for a network that is more than leaky neurons under the usual nudge.
+    """
+    model, engine = learner.model, cast(Any, learner.engine)
+    plain = model.neuron.states == ("v", "I") and tuple(model.traces) == ("rho",) and model.pulled
+    if not plain or model.loss or model.varied or model.plasticity.beta_sign != "fixed":
+        raise EqspikeError(
+            "only networks of `lif` neurons, a rule that reads rho and nudge `live` are simulated densely"
+        )
+    pulls = [model.nudging(phase.beta)["rho"] if phase.beta else 0.0 for phase in model.training()]
+    return [
+        [dict(zip(layer.places, layer.numbers(pull if layer.nudged else 0.0))) for layer in engine._layout.neurons]
+        for pull in pulls
+    ]
+
+
 def seconds(run: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
     """Time of a call: CPU time of this process which, on one core, is the wall time that a quiet machine would show."""
     began = clock()
     run()
     return clock() - began
+
+
+def repeated(run: Callable[[Batch], object], batches: Iterator[Batch], count: int) -> Callable[[], object]:
+    """A run over so many batches."""
+    return lambda: [run(next(batches)) for _ in range(count)]
 
 
 def in_turn(

@@ -37,6 +37,7 @@ from .settings import (
     flat,
     in_short,
     read_toml,
+    without,
 )
 
 OUTER = 1000  # before the data are known: no input or output layer of theirs is as wide
@@ -138,12 +139,23 @@ class Experiment(Part):
 
     def changes(self) -> list[str]:
         """The `section.key=value` that make this experiment out of the default one."""
-        standard = flat(type(self).model_construct().model_dump())  # unchecked: its leaves bear the default's names
+        plain = flat(type(self).model_construct().model_dump())  # unchecked: its leaves bear the default's names
+        named = {"learner", *(f"{section}.{key}" for section, (_, key, _) in self.leaves.items())}
+        standard = flat(self.standard()) | {key: plain[key] for key in named}
         return [
             f"{key}={as_toml(value)}"
             for key, value in flat(self.table()).items()
             if (value is not None if key.split(".")[0] in self.composed else value != standard[key])
         ]
+
+    def standard(self) -> dict[str, Any]:
+        """The table if nothing were said but the learner and the leaves; of leaves that need more, their defaults unchecked."""
+        table = self.table()
+        named = {section: {key: table[section][key]} for section, (_, key, _) in self.leaves.items()}
+        try:
+            return validated({"learner": self.learner, **named}).table()
+        except EqspikeError:
+            return type(self).model_construct().model_dump()
 
     def per_layer(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """One value for each weight matrix, from one for all or one for each."""
@@ -184,25 +196,13 @@ def changed(settings: Experiment, changes: Iterable[str] = (), **more: Any) -> E
             moved[section] = {*registry[before].Settings.model_fields} - {*registry[leaf].Settings.model_fields}
     if moved:
         named = {section: {key: before} for section, (_, key, before) in leaves.items()}
-        table = _without(table, validated({"learner": settings.learner, **named}).table()) | {
+        table = without(table, validated({"learner": settings.learner, **named}).table()) | {
             "learner": settings.learner
         }
         for section, gone in moved.items():
             table[section] = {name: value for name, value in table[section].items() if name not in gone}
         table = _merged(named, table)
     return validated(_merged(table, asked))
-
-
-def _without(table: dict[str, Any], standard: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested values that are not the standard ones."""
-    rest = {}
-    for name, value in table.items():
-        usual = standard.get(name)
-        if isinstance(value, dict) and isinstance(usual, Mapping):
-            rest[name] = _without(value, usual)
-        elif name not in standard or value != usual:
-            rest[name] = value
-    return rest
 
 
 def _merged(table: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,18 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def without(table: dict[str, Any], standard: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested values that are not the standard ones."""
+    rest = {}
+    for name, value in table.items():
+        usual = standard.get(name)
+        if isinstance(value, dict) and isinstance(usual, Mapping):
+            rest[name] = without(value, usual)
+        elif name not in standard or value != usual:
+            rest[name] = value
+    return rest
+
+
 def as_toml(value: Any) -> str:
     """A setting's value as TOML writes it, to be read back to the same value."""
     if isinstance(value, bool):

@@ -32,6 +32,7 @@ from .learning.loop import evaluate, make_batch, train
 from .model.couplings import Coupling, couplings
 from .model.couplings.dense import Dense
 from .model.encodings import Direct, Drawn, Timed, encodings
+from .model.hardware import Hardware
 from .model.neurons import neurons
 from .model.parameters import Parameters
 from .model.rules import rules, trace_times
@@ -94,14 +95,12 @@ def compare_engines(
 
 
 def scenario(*changes: str, sizes: Sequence[int] = SIZES) -> tuple[Model, Parameters, Batch]:
-    """A small network with these settings, weights that make it active, and a batch."""
-    hidden = f"network.hidden={list(sizes[1:-1])}"
+    """A small network with these settings, faults of hardware among them, weights that make it active, and a batch."""
+    settings: Any = experiment(changes=[f"network.hidden={list(sizes[1:-1])}", *changes])
     parameters = active_parameters(sizes)
-    return (
-        model_of(experiment(changes=[hidden, *changes]), parameters.couplings),
-        parameters,
-        batch_for(sizes[0], sizes[-1]),
-    )
+    model = model_of(settings, parameters.couplings)
+    faults = Hardware(settings.hardware, parameters, settings.seed)
+    return faults.model(model), faults.read(parameters), batch_for(sizes[0], sizes[-1])
 
 
 def check_neuron(name: str, *changes: str, engines_: Sequence[str] = ("brian2", "fast")) -> None:

@@ -1,8 +1,10 @@
-"""Fixtures that several files share: a small data set in place of MNIST, and a server that gives it out."""
+"""Fixtures that several files share: a small data set in place of MNIST, a server that gives it out, time to fuzz."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,39 @@ from eqspike.data.download import DOWNLOADS
 
 settings.register_profile("eqspike", deadline=None, derandomize=True)  # machines are busy, and runs are to repeat
 settings.load_profile("eqspike")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, default=2.0, help="How long `pytest -m fuzz` goes on.")
+    parser.addoption("--first-seed", type=int, default=0, help="Where its random numbers begin.")
+
+
+@dataclass
+class Fuzzing:
+    """How long a fuzz test goes on, and with which seeds."""
+
+    minutes: float
+    first: int
+    least: int = 5  # seeds that are tried in any case
+    tried: int = 0
+
+    def seeds(self, share: float) -> Iterator[int]:
+        """Seeds, one after the other, for this share of the time."""
+        ends = time.monotonic() + 60 * self.minutes * share
+        while self.tried < self.least or time.monotonic() < ends:
+            self.tried += 1
+            yield self.first + self.tried - 1
+
+
+@pytest.fixture
+def fuzzing(request) -> Iterator[Fuzzing]:
+    """Time and seeds; says at the end how many there were."""
+    fuzzing = Fuzzing(request.config.getoption("--minutes"), request.config.getoption("--first-seed"))
+    yield fuzzing
+    if request.node.get_closest_marker("fuzz"):
+        last = fuzzing.first + fuzzing.tried - 1
+        with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+            print(f"{request.node.name}: seeds {fuzzing.first:,} to {last:,}")
 
 
 @pytest.fixture

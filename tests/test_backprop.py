@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from eqspike.data.batch import Batch
 from eqspike.errors import EqspikeError
@@ -134,6 +135,19 @@ def test_float32_stays_float32_and_repeats(cost):
     assert one[0].vector.tobytes() == other[0].vector.tobytes()
     expected, _ = Backprop(parameters((6, 5)), cost=cost).gradient(batch)
     np.testing.assert_allclose(one[0].vector, expected.vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("samples_", [20, 100])
+def test_the_bits_do_not_depend_on_threads(samples_):
+    """On layers that BLAS shares out among its threads, as it does MNIST's; whatever it was told outside."""
+    values, rng = Parameters((784, 1024, 10), np.float32), np.random.default_rng(0)
+    values.vector[:] = rng.normal(0, 0.05, values.vector.size)
+    batch = Batch(rng.random((samples_, 784)).astype(np.float32), rng.integers(0, 10, samples_), np.arange(samples_))
+    bits = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            bits.append(Backprop(values).gradient(batch)[0].vector.tobytes())
+    assert bits[0] == bits[1]
 
 
 @pytest.mark.parametrize("cost", COSTS)

@@ -21,7 +21,7 @@ COMMANDS = {
     "predict": ("predict.py", *TINY, "--batch", "1", "--batch", "3", "--samples", "3"),
     "threads": ("threads.py", *TINY, "--set", "data.name=digits", "--samples", "20", "--threads", "1"),
     "floor": ("floor.py", *TINY, "--data", "digits", "--train", "20", "--work", "1e4", "--batch", "2"),
-    "peers": ("peers.py", *TINY, "--batch", "2", "--steps", "2"),
+    "peers": ("peers.py", *TINY, "--batch", "2", "--steps", "2", "--turn", "1"),
     "accuracy": ("peers.py", *TINY, "--accuracy", "--data", "digits", "--every", "100", "--most", "100"),
     "scaling": (
         *("scaling.py", "--rounds", "1", "--json", "--set", "training.batch_size=1", *SHORT, "--samples", "1"),

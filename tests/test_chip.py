@@ -48,7 +48,7 @@ def test_a_bill_is_the_sum_of_its_prices(mine):
     }
     slow = bill(described, counts | {"spikes": np.array([[3.0, 4.0]])}, neurons=18, writes=7)
     assert slow.seconds == pytest.approx(10e-6) and slow.spikes == 7, "10 steps take longer than 1,500 events"
-    assert slow.joules == pytest.approx(1000 * 2e-12 + 500 * 4e-12 + 7 * 10e-12 + 1e-3 * 10e-6)
+    assert slow.joules == pytest.approx((1000 + 2 * 500) * 2e-12 + 7 * 10e-12 + 1e-3 * 10e-6)
     busy = bill(described, counts | {"synaptic_events": np.array([2e5])}, neurons=18)
     assert busy.seconds == pytest.approx(200_500e-9)
 

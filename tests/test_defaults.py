@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from eqspike.data import load
@@ -62,3 +66,17 @@ def test_with_another_rule_what_stood_at_defaults_stands_at_those_of_the_new_rul
     assert changed(moved, ["plasticity.estimator=centered"]) == standard
     kept = changed(changed(standard, ["phases.free=44.0"]), ["plasticity.estimator=one-sided", "seed=3"])
     assert (kept.phases.free, kept.phases.nudged, kept.seed) == (44.0, 30.0, 3)
+
+
+def test_the_maps_of_the_page_on_learning_are_of_settings_that_there_are():
+    text = (Path(__file__).parents[1] / "docs/learning.md").read_text()
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("python run_sim.py gradient ")]
+    assert len(commands) == 6
+    for words in commands:
+        given = {option: [b for a, b in pairwise(words) if a == option] for option in ("--set", "--over")}
+        settings = experiment(changes=given["--set"])
+        axes = [(key, values.split(",")) for key, _, values in (over.partition("=") for over in given["--over"])]
+        assert 1 <= len(axes) <= 2
+        for key, values in axes:
+            for value in values:
+                assert changed(settings, [f"{key}={value}"])

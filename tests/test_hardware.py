@@ -1,4 +1,4 @@
-"""Faults of hardware: each does what its formula says, all of them together train, resume and agree in both engines."""
+"""Faults of hardware: each does what its formula says; all together they train, resume and agree in both engines."""
 
 from __future__ import annotations
 
@@ -194,14 +194,19 @@ def test_a_fixed_way_down_never_changes_and_a_mismatched_one_follows():
     assert np.std(ratios[0]) == pytest.approx(0.1, rel=0.15) and np.mean(ratios[0]) == pytest.approx(1, abs=0.02)
 
 
-EVERY = [
+OF_WEIGHTS = [
     "hardware.quantised.bits=8", "hardware.quantised.reach=[2.0]", "hardware.writes.relative=0.1", "hardware.stuck.share=0.01",
     "hardware.drift.rate=1e-5", "hardware.missing.share=0.05", "hardware.feedback.kind=own", "hardware.feedback.decay=1e-4",
     "hardware.memristive.pair=true", "hardware.memristive.w_max=2.0", "hardware.memristive.dw_min=0.002",
 ]  # fmt: skip
+OF_SPIKES = [
+    "hardware.mismatch.spread.v_threshold=0.1", "hardware.mismatch.spread.tau_syn=0.1", "hardware.spikes.loss=0.02",
+    "hardware.spikes.delay=0.5", "hardware.spikes.jitter=0.5",
+]  # fmt: skip
+EVERY = [*OF_WEIGHTS, *OF_SPIKES]
 TRAINED = ["network.hidden=[20]", "training.epochs=3", "optimiser.name=momentum"]
-RATES = {
-    "spiking": ["training.learning_rates=[0.008]"],
+SETTINGS = {
+    "spiking": ["training.learning_rates=[0.008]", *EVERY],
     "hopfield": [
         "training.learning_rates=[0.05]",
         "network.weight_scale=[0.7, 0.45]",
@@ -209,6 +214,7 @@ RATES = {
         "training.batch_size=10",
         "phases.dt=1.0",
         "plasticity.beta=0.4",
+        *OF_WEIGHTS,  # it refuses the others
     ],
 }
 
@@ -220,7 +226,7 @@ def test_every_fault_is_tried_here():
 @pytest.mark.parametrize("learner", ["spiking", "hopfield"])
 def test_training_under_all_faults_learns_and_goes_on_to_the_same_bits(learner):
     data = load("digits").limited(200, 100)
-    settings = experiment(changes=[f"learner={learner}", *TRAINED, *RATES[learner], *EVERY])
+    settings = experiment(changes=[f"learner={learner}", *TRAINED, *SETTINGS[learner]])
     whole = build(settings, data)
     before = evaluate(whole, data.test).error
     kept: dict[str, object] = {}
@@ -246,7 +252,8 @@ def test_training_under_all_faults_learns_and_goes_on_to_the_same_bits(learner):
 @pytest.mark.parametrize("layers", ["[{kind='dense', neurons=20}]", "[{kind='conv', channels=4, kernel=3, pool=2}]"])
 def test_both_engines_see_the_same_faults(layers):
     data = load("digits").limited(12, 10)
-    changes = [f"network.layers={layers}", "engine.precision=float64", *EVERY, "hardware.feedback.mismatch=0.3"]
+    faults = [*EVERY, "hardware.feedback.mismatch=0.3"]
+    changes = [f"network.layers={layers}", "engine.precision=float64", *faults]
     spiking = [build(experiment(changes=[*changes, f"engine.name={name}"]), data) for name in ("brian2", "fast")]
     for batch in (make_batch(data.train, np.arange(first, first + 4), 1, "train") for first in (0, 4, 8)):
         found = [learner.gradient(batch) for learner in spiking]

@@ -22,6 +22,7 @@ FLOORS = [  # a package or module imports only from those above it, and from its
         "learning.work",
         "learning.arithmetic",
         "learning.learner",
+        "learning.contract",
         "learning.health",
         "learning.position",
         "learning.loop",

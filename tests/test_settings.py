@@ -60,7 +60,7 @@ def test_bad_setting(change, message):
 
 def test_one_sided_needs_a_free_phase_as_long_as_the_nudged():
     with pytest.raises(EqspikeError, match=r"longer than phases.free"):
-        experiment(changes=["plasticity.estimator=one-sided", "phases.nudged=40.0"])
+        experiment(changes=["plasticity.estimator=one-sided", "phases.nudged=80.0"])
 
 
 def test_changes_are_applied_in_order_over_the_file(tmp_path):

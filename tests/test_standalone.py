@@ -42,6 +42,10 @@ STANDALONE = EngineSettings(name="brian2", codegen="cpp_standalone", precision="
 ENGINES = ("brian2", STANDALONE, "fast")
 LIVELY = ("neuron.tau_m=10", "neuron.v_floor=-0.2")
 SHARED = ("neuron.model=refractory-lif", *LIVELY)
+FAULTY = (
+    "hardware.spikes.loss=0.2", "hardware.spikes.delay=2.0", "hardware.spikes.jitter=2.0",
+    "hardware.mismatch.spread.v_threshold=0.2", "hardware.mismatch.spread.tau_m=0.3", "hardware.mismatch.spread.tau_ref=0.5",
+)  # fmt: skip
 TEXT = {field: getattr(lif, field) for field in ("threshold", "reset", "receive", "limit")}
 
 
@@ -84,7 +88,9 @@ def every_leaf() -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(
-    "changes", [SHARED, *(pytest.param(changes, marks=pytest.mark.slow) for changes in every_leaf())], ids=" ".join
+    "changes",
+    [SHARED, *(pytest.param(changes, marks=pytest.mark.slow) for changes in (SHARED + FAULTY, *every_leaf()))],
+    ids=" ".join,
 )
 def test_it_is_the_reference_spike_for_spike(changes):
     compare_engines(*scenario(*changes), names=ENGINES)
@@ -132,7 +138,7 @@ def test_weights_and_batches_change_without_a_new_build(learner):
             ours, theirs = (x.vector if hasattr(x, "vector") else x.counts["spikes"] for x in (each, other))
             assert np.any(theirs)
             np.testing.assert_allclose(ours, theirs, atol=1e-12)
-        np.testing.assert_array_equal(learner.predict(batch).scores, reference.predict(batch).scores)
+        np.testing.assert_allclose(learner.predict(batch).scores, reference.predict(batch).scores, rtol=1e-12)
     assert learner.engine._simulation is simulation
 
 

@@ -50,32 +50,6 @@ def weights(point: Point) -> bytes:
     return point.run.parameters.vector.tobytes()
 
 
-def test_grid_lists_and_draws(tmp_path):
-    grid = protocol(tmp_path, GRID + '"network.hidden" = [[12], [8, 6]]\n')
-    assert grid.values() == [
-        {"plasticity.beta": beta, "network.hidden": hidden} for beta in (0.5, 1.0) for hidden in ([12], [8, 6])
-    ]
-    points = plan(grid)
-    assert [(point.table["network"]["hidden"], point.seed) for point in points[:4]] == [
-        ((12,), 0), ((12,), 1), ((8, 6), 0), ((8, 6), 1)
-    ]  # fmt: skip
-    assert len({point.directory for point in points}) == 8
-
-    listed = protocol(tmp_path, f'name = "l"\n{SMALL}\n[[points]]\n"training.batch_size" = 5\n[[points]]\nseed = 3\n')
-    assert [point.values for point in plan(listed)] == [{"training.batch_size": 5}, {"seed": 3}]
-
-    drawn = protocol(
-        tmp_path,
-        f'name = "r"\n{SMALL}\n[random]\npoints = 200\n[random.settings]\n'
-        '"plasticity.beta" = {low = 0.1, high = 10.0, scale = "log"}\n"encoding.max_rate" = {low = 0.2, high = 0.4}\n',
-    )
-    found = drawn.values()
-    assert found == drawn.values() and len({tuple(point.values()) for point in found}) == 200
-    betas = np.array([point["plasticity.beta"] for point in found])
-    assert betas.min() >= 0.1 and betas.max() <= 10 and 0.3 < (betas < 1).mean() < 0.7
-    assert all(0.2 <= point["encoding.max_rate"] <= 0.4 for point in found)
-
-
 def test_sweep_runs_every_point_and_repeats_none(tmp_path):
     points, seen = plan(protocol(tmp_path)), []
     run_sweep(points, tmp_path / "out", workers=2, progress=seen.append)
@@ -223,49 +197,6 @@ def test_no_scheduler(tmp_path):
         run_sweep(plan(protocol(tmp_path)), tmp_path / "out", scheduler="tcp://127.0.0.1:9")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (SMALL, "name: field required"),
-        ('name = "x"', "exactly one of"),
-        (GRID + "[random]\npoints = 2\nsettings = {a = {low = 1.0, high = 2.0}}", "exactly one of"),
-        ("speed = 3" + GRID, "speed is an unknown setting"),
-        (GRID + '[[drawings]]\nx = "epoch"\ny = "speed"', "drawings.y = 'speed' is not one of test_accuracy"),
-        (GRID.replace("small", "../small"), "name"),
-        (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
-        ("name = ", "cannot read this protocol"),
-        (
-            'name = "x"\n[random]\npoints = 2\nsettings = {a = {low = 0.0, high = 2.0, scale = "log"}}',
-            "do not make a log range",
-        ),
-    ],
-)
-def test_bad_protocols_are_one_line(tmp_path, text, message):
-    with pytest.raises(EqspikeError, match=message) as raised:
-        protocol(tmp_path, text)
-    assert "\n" not in str(raised.value) and "small.toml" in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("drawing", "message"),
-    [
-        ('x = "nothing.here"', "drawings.x = 'nothing.here' is not 'epoch' or a setting of every point"),
-        ('x = "hopfield.order"', "drawings.x = 'hopfield.order' is not"),
-        ('x = "epoch"\ny = "network_energy"', "a learner 'spiking' does not count it"),
-    ],
-)
-def test_drawings_that_no_run_could_fill_are_told_before_the_first_point(tmp_path, drawing, message):
-    with pytest.raises(EqspikeError, match=message):
-        plan(protocol(tmp_path, f"{GRID}[[drawings]]\n{drawing}\n"))
-    text = GRID.replace("]\n[grid]", ', "learner=hopfield"]\n[grid]')
-    assert plan(protocol(tmp_path, f'{text}[[drawings]]\nx = "seed"\ny = "network_energy"\n'))
-
-
-def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):
-    with pytest.raises(EqspikeError, match=r"training.speed is an unknown setting"):
-        plan(protocol(tmp_path, GRID.replace("training.epochs=2", "training.speed=2")))
-
-
 def test_drawing_shows_means_and_deviations(tmp_path):
     points = plan(protocol(tmp_path))
     run_sweep(points, tmp_path / "out", workers=1)
@@ -285,13 +216,6 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     read = protocol(tmp_path, GRID + drawings)
     figure = sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
     assert [axes.get_title() for axes in figure.axes] == ["small", "beta"]
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "protocols").glob("*.toml")), ids=lambda path: path.stem)
-def test_protocols_in_the_repository_can_be_planned(path):
-    for quick in (False, True):
-        points = plan(read_sweep(path), quick)
-        assert points and not any(point.failure for point in points)
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -93,7 +93,7 @@ def _train(settings: Experiment, dataset: Dataset, directory: Path, screen: Cons
 
     learner = build(settings, dataset)
     writes = Writes(learner)
-    faults = ", ".join(type(getattr(settings, "hardware", None)).model_fields) if hasattr(settings, "hardware") else ""
+    faults = ", ".join(settings.table().get("hardware", {}))
     screen.print(
         f"[bold]{settings.name}[/]  {'-'.join(map(str, learner.parameters.sizes))} on {clean(dataset.name)}"
         f" ({len(dataset.train):,} / {len(dataset.test):,}), faults: {clean(faults or 'none')}, seed {settings.seed}"

@@ -84,9 +84,9 @@ def gradient(
             settings,
             dataset,
             axes,
-            trained and trained.parameters,
+            trained.parameters if trained else None,
             lambda at, total: bar.update(task, completed=at, total=total),
-            hardware=trained and trained.hardware,
+            hardware=trained.hardware if trained else None,
             samples=given["samples"],
             presentations=given["presentations"],
         )

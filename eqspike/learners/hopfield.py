@@ -20,7 +20,7 @@ from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..model.couplings import Coupling
-from ..model.hardware import Hardware, HardwareSettings, hardware
+from ..model.hardware import Hardware, HardwareSettings, hardware, of_spikes
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
@@ -63,6 +63,8 @@ class HopfieldExperiment(Experiment):
             raise ValueError(f"plasticity.estimator = {name!r} reads spikes' traces: learner = 'hopfield' has none")
         if self.plasticity.beta_sign == "halves":
             raise ValueError("plasticity.beta_sign = 'halves' is for spikes: learner = 'hopfield' takes 'random'")
+        for fault in of_spikes(self.hardware):
+            raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spiking neurons to have this fault")
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
             raise ValueError(
                 f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..learning.work import Work
 from ..model.couplings import Coupling
 from ..model.dropout import alive, amplify
 from ..model.encodings import EncodingSettings, encodings
+from ..model.fans import Fans, zero_fan_out
 from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.neurons import NeuronSettings, neurons
 from ..model.nudges import nudges
@@ -266,38 +266,3 @@ class Spiking(Learner):
 def random_sign(seed: int, batch: Batch) -> int:
     """A sign for each batch, keyed by (seed, epoch, first sample)."""
     return int(generator(seed, SIGN, batch.split, batch.epoch, int(batch.samples[0])).choice((-1, 1)))
-
-
-class Fans:
-    """Synapses that a spike of each neuron acts through, and those that it changes; per layer, the input first [N_l]."""
-
-    def __init__(self, couplings: tuple[Coupling, ...]) -> None:
-        up = [*(coupling.fan_out for coupling in couplings), np.zeros(couplings[-1].post, np.int64)]
-        down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
-        self.learning = [a + b for a, b in zip(up, down, strict=True)]
-        self.reached = [up[0], up[1], *self.learning[2:]] if len(up) > 1 else up  # nothing goes back to the input
-        self._same = {id(fans): all((fan == fan[0]).all() for fan in fans) for fans in (self.reached, self.learning)}
-
-    @staticmethod
-    @lru_cache(maxsize=64)
-    def of(couplings: tuple[Coupling, ...]) -> Fans:
-        """The fans of these couplings."""
-        return Fans(couplings)
-
-    def count(
-        self, spikes: Sequence[NDArray[np.int64]], by_layer: NDArray[np.int64], fans: Sequence[NDArray[np.int64]]
-    ) -> NDArray[np.int64]:
-        """Events of each phase [P]: spikes [P, N_l] of each layer, by_layer [P, L + 1] in all, times the synapses of each neuron."""
-        if self._same[id(fans)]:
-            return np.asarray(by_layer @ np.array([fan[0] for fan in fans]))
-        return np.asarray(np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0))
-
-
-def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:
-    """Of the synapses that a spike acts through, those whose weight is zero; per layer, the input first [N_l]."""
-    zeros = [np.zeros(n, np.int64) for n in parameters.sizes]
-    for n, (coupling, weights) in enumerate(zip(parameters.couplings, parameters.weights, strict=True)):
-        zeros[n] += coupling.zeros(weights)[0]
-        if n > 0:
-            zeros[n + 1] += coupling.zeros(parameters.down[n])[1]
-    return zeros

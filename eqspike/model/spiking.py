@@ -39,6 +39,7 @@ class Model:
         default_factory=dict, compare=False
     )  # see `layer_values`
     loss: float = 0.0  # probability that a spike is lost on its way
+    delays: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)  # see `hardware/spikes.py`; (): none
 
     def __post_init__(self) -> None:
         self.neuron.check(self.neuron_settings)
@@ -64,6 +65,11 @@ class Model:
     def layer_values(self, layer: int) -> dict[str, float | NDArray[np.float64]]:
         """`values` as the neurons of a layer have them, the first hidden one is 0: an array [N] where they differ."""
         return self.values | {name: layers[layer] for name, layers in self.varied.items()}
+
+    @property
+    def astray(self) -> bool:
+        """Whether spikes that are sent are others than those of the neurons: some are lost, or late."""
+        return self.loss > 0 or bool(self.delays)
 
     def encode(self, images: NDArray[np.float32], steps: int) -> Drawn | Timed | Direct:
         """The input for images [B, N] over so many steps, of which some spikes are lost."""

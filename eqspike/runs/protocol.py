@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +25,9 @@ from .records import Run
 
 MOST_POINTS = 10_000  # all are planned before the first one runs
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False, min_length=1)]
-IN_TRAINING, AFTER_TRAINING = "in training", "after training"
+When = Literal["in training", "after training"]
+IN_TRAINING: When = "in training"
+AFTER_TRAINING: When = "after training"
 Value = Any  # of a setting, as TOML has it
 
 
@@ -40,6 +42,8 @@ class Range(Part):
     def _ordered(self) -> Range:
         if not self.low < self.high or (self.scale == "log" and self.low <= 0):
             raise ValueError(f"low = {self.low} and high = {self.high} do not make a {self.scale} range")
+        if not math.isfinite(self.high - self.low):
+            raise ValueError(f"from low = {self.low} to high = {self.high} is too far")
         return self
 
     def draw(self, rng: np.random.Generator) -> float:
@@ -49,12 +53,15 @@ class Range(Part):
         return float(rng.uniform(self.low, self.high))
 
 
+Ranges = Annotated[tuple[Range, ...], Field(strict=False, min_length=1)]
+
+
 class Random(Part):
     """Points that are drawn, the same for the same seed."""
 
     points: Annotated[int, Field(ge=1, le=MOST_POINTS)]
     seed: Annotated[int, Field(ge=0)] = 0
-    settings: Annotated[dict[str, Range], Field(min_length=1)]
+    settings: Annotated[dict[str, Range | Ranges], Field(min_length=1)]  # a list of ranges: of a list, one each
 
 
 class Drawing(Part):
@@ -81,11 +88,11 @@ class Sweep(Part):
     description: str = ""
     model: str | None = None  # TOML file of the experiment, beside the protocol; None: the default experiment
     settings: Annotated[tuple[str, ...], Field(strict=False)] = ()  # section.key=value, for every point
-    seeds: Seeds = (0,)
+    seeds: Seeds | None = None  # of every point; None: its own `seed`, or that of the settings
     grid: dict[str, Annotated[tuple[Value, ...], Field(strict=False, min_length=1)]] | None = None
     points: Annotated[tuple[dict[str, Value], ...], Field(strict=False, min_length=1)] | None = None
     random: Random | None = None
-    faults: Annotated[tuple[Literal["in training", "after training"], ...], Field(strict=False, min_length=1)] = (
+    faults: Annotated[tuple[When, ...], Field(strict=False, min_length=1)] = (
         IN_TRAINING,
     )  # when the settings of hardware that vary are in force
     drawings: Annotated[tuple[Drawing, ...], Field(strict=False)] = ()
@@ -106,15 +113,21 @@ class Sweep(Part):
                 raise ValueError(f"drawings.y = {drawing.y!r} is not one of {', '.join(MEASURES)}")
         return self
 
-    def values(self) -> list[dict[str, Value]]:
-        """The settings that make each point, in order."""
+    def values(self, lists: Container[str] = ()) -> list[dict[str, Value]]:
+        """The settings that make each point, in order; of `lists`, a single draw is one value for all that they hold."""
         if self.points is not None:
             return list(self.points)
         if self.grid is not None:
             return [dict(zip(self.grid, values)) for values in itertools.product(*self.grid.values())]
         assert self.random is not None
-        rng, spans = np.random.default_rng(self.random.seed), self.random.settings
-        return [{key: span.draw(rng) for key, span in spans.items()} for _ in range(self.random.points)]
+        rng, drawn = np.random.default_rng(self.random.seed), self.random.settings
+
+        def draw(key: str, ranges: Range | tuple[Range, ...]) -> Value:
+            if isinstance(ranges, Range):
+                return [ranges.draw(rng)] if key in lists else ranges.draw(rng)
+            return [each.draw(rng) for each in ranges]
+
+        return [{key: draw(key, ranges) for key, ranges in drawn.items()} for _ in range(self.random.points)]
 
 
 def _time(run: Run) -> float:
@@ -187,20 +200,26 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
     if quick:
         settings += sweep.quick.settings
         seeds = sweep.quick.seeds or seeds
-    experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
+    common = experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
+    lists = {key for key, value in flat(common.table()).items() if isinstance(value, (list, tuple))}
+    own = any("seed" in values for values in sweep.values())
+    if seeds is not None and (own or any(change.partition("=")[0].strip() == "seed" for change in settings)):
+        raise EqspikeError(
+            f"{sweep.name}: seeds = {list(seeds)} is for every point, but seed is set too: leave one out"
+        )
     points = []
-    for values, when in itertools.product(sweep.values(), sweep.faults):
+    for values, when in itertools.product(sweep.values(lists), sweep.faults):
         changes = {key: f"{key}={as_toml(value)}" for key, value in values.items()}
         if when == AFTER_TRAINING and not any(map(_of_hardware, values)):
             continue  # a point without a fault is what it was trained as
         after = tuple(change for key, change in changes.items() if when == AFTER_TRAINING and _of_hardware(key))
         trained = [change for change in changes.values() if change not in after]
         named = values | ({"faults": when} if AFTER_TRAINING in sweep.faults else {})
-        for seed in seeds:
+        for seed in seeds or (values.get("seed", common.seed),):
             try:
-                trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={seed}"]))
+                trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={as_toml(seed)}"]))
                 changed(trained_on, after)
-                points.append(Point(named, seed, trained_on.table(), after))
+                points.append(Point(named, trained_on.seed, trained_on.table(), after))
             except EqspikeError as error:
                 points.append(Point(named, seed, None, failure=str(error)))
     for drawing in sweep.drawings:

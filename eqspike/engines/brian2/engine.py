@@ -34,6 +34,7 @@ from .network import Replicas
 from .runtime import Runtime
 from .simulation import History, Simulation
 from .standalone import Standalone
+from .transmission import losses
 
 LONG_AGO = -1e4  # s
 
@@ -132,7 +133,8 @@ class Brian2Engine(Engine):
         simulation.begin()
         for layer in layers:
             for name in sorted(layer.equations.names - {"db", "b"}):
-                simulation.write((layer, name), 0)
+                if not layer.variables[name].constant:
+                    simulation.write((layer, name), 0)
             if "lastspike" in layer.variables:
                 simulation.write((layer, "lastspike"), LONG_AGO)
                 simulation.write((layer, "not_refractory"), True)
@@ -177,7 +179,8 @@ class Brian2Engine(Engine):
             for layer in layers[1:]:
                 simulation.write((layer, "phase_sign"), phase.sign)
             rows = slice(phase.raster_from, phase.raster_until)
-            simulation.run(None if spikes_in is None else spikes_in[:, rows], phase.steps)
+            lost = losses(model, batch, sum(p.steps for p in phases[:row]), phase.steps) if model.loss else None
+            simulation.run(None if spikes_in is None else spikes_in[:, rows], lost, phase.steps)
             if row in (source for later, source in enumerate(starts) if source != later - 1):
                 ends[row] = self._state(simulation)
             *counted, v = simulation.read(*counters, membranes)
@@ -200,9 +203,8 @@ class Brian2Engine(Engine):
         """All variables that move by themselves; the time since the last spike in place of its date."""
         states = []
         for layer in simulation.built.layers:
-            names = self._moving(layer)
-            if "lastspike" in layer.variables:
-                names += ["lastspike", "not_refractory"]
+            held = [name for name in ("line", "lastspike", "not_refractory") if name in layer.variables]
+            names = self._moving(layer) + held
             states.append(dict(zip(names, simulation.read(*((layer, name) for name in names)), strict=True)))
             if "lastspike" in names:
                 states[-1]["lastspike"] = simulation.now - states[-1]["lastspike"]

@@ -11,7 +11,9 @@ from ...model.spiking import Model
 from ...settings import unit_of
 from .exact import exact
 from .host import b2
+from .transmission import Transmission, losing
 
+HALF = 0.5 + 1e-9  # steps that are rounded up, the error of a division by dt allowed for
 SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
 
@@ -30,43 +32,65 @@ class Replicas:
         """What a synapse reads of a neuron."""
         return "(" + " + ".join(f"{share!r}*{name}{suffix}" for name, share in self.model.rule.shares.items()) + ")"
 
+    def _own(self, text: str) -> str:
+        """A text in which settings that differ from neuron to neuron are variables of the neuron."""
+        for name in self.model.varied:
+            text = _replaced(text, name, f"{name}_own")
+        return text
+
     def _layer(self, n: int, size: int, output: bool, common: dict[str, Any]) -> Any:
         """The neurons of a layer: the text, with the nudge as a part of `b`, and the traces."""
         model, neuron, name = self.model, self.model.neuron, f"eqspike_layer_{n}"
         traces = model.output_traces if output else model.traces
-        text = neuron.equations
+        text, threshold = self._own(neuron.equations), f"({self._own(neuron.threshold)}) and alive"
         if output:
             text = "\n".join(_replaced(line, "b", f"(b + {model.nudge.current})") for line in text.splitlines())
         exactly = neuron.method == "exact"
         parameters = ["b", "target", "rate", "db", *([] if exactly else traces)]
         moving = [f"d{trace}/dt = -{trace}/tau_{trace} : 1" for trace in traces] if exactly else []
+        units = {varied: "second" if unit_of(model.neuron_settings, varied) == "ms" else "1" for varied in model.varied}
+        own = [f"{varied}_own : {unit} (constant)" for varied, unit in units.items()]
+        seen = [*(f"{trace} += dt_ref/tau_{trace}" for trace in traces), "db += phase_sign * total_share", "count += 1"]
+        transmission = Transmission(model, threshold) if model.astray else None
         group = b2.NeuronGroup(
             size,
             "\n".join(
-                [text, *moving, *(f"{parameter} : 1" for parameter in parameters)]
+                [text, *moving, *(f"{parameter} : 1" for parameter in parameters), *own]
                 + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer", "alive : boolean"]
+                + (transmission.variables if transmission else [])
             ),
-            threshold=f"({neuron.threshold}) and alive",
+            threshold=threshold,
             reset="\n".join(
-                [neuron.reset.replace(";", "\n"), *(f"{trace} += dt_ref/tau_{trace}" for trace in traces)]
-                + ["db += phase_sign * total_share", "count += 1"]
+                [self._own(neuron.reset.replace(";", "\n")), *(transmission.reset if transmission else seen)]
             ),
-            refractory=neuron.refractory or False,
+            events=transmission.events if transmission else {},
+            refractory=f"int(({self._own(neuron.refractory)})/dt + {HALF})*dt" if neuron.refractory else False,
             method=exact if exactly else neuron.method,
             name=name,
             **common,
         )
+        if transmission:
+            transmission.follow(group, "\n".join(seen))
         if not exactly:  # another method is for the neuron's own equations: a trace decays exactly
             decays = "\n".join(f"{trace} *= exp(-dt/tau_{trace})" for trace in traces)
             group.run_regularly(decays, when="after_groups", name=f"{name}_decay", clock=common["clock"])
         if neuron.limit:
-            group.run_regularly(neuron.limit, when="after_groups", name=f"{name}_limit", clock=common["clock"])
+            group.run_regularly(
+                self._own(neuron.limit), when="after_groups", name=f"{name}_limit", clock=common["clock"]
+            )
         moved = f"db += phase_sign * {self._reading()} * dt/dt_ref"
         group.run_regularly(moved, when="before_synapses", name=f"{name}_bias", clock=common["clock"])
+        for varied, unit in units.items():
+            values = np.tile(model.varied[varied][n - 1], self.replicas)
+            setattr(group, f"{varied}_own_", values / 1000 if unit == "second" else values)
+        if model.delays:
+            steps = np.tile(model.delays[n - 1], self.replicas)
+            group.reach = np.where(steps > 0, 2.0**steps, 0)
         return group
 
     def __init__(self, model: Model, replicas: int, direct: bool) -> None:
         self.model, self.replicas, self.direct, couplings = model, replicas, direct, model.couplings
+        self.event = "sent" if model.astray else "spike"  # what others see of a neuron
         common = {"clock": b2.Clock(model.dt * b2.ms, name="eqspike_clock"), "namespace": self._namespace}
         pixels, traces = replicas * couplings[0].pre, model.traces
         extra: list[Any] = []
@@ -93,6 +117,9 @@ class Replicas:
         last = len(couplings) - 1
         above = [self._layer(n + 1, replicas * c.post, n == last, common) for n, c in enumerate(couplings)]
         self.layers = [inputs, *above]
+        if model.loss:
+            self.losses, *wires = losing(model, above, replicas, common)
+            extra += [self.losses, *wires]
         self.pairs = [self._pair(n, replicas, common) for n in range(len(couplings))]
         self.network = b2.Network(*extra, *self.layers, *self.pairs, name="eqspike_network")
         self.network.schedule = SCHEDULE
@@ -111,7 +138,14 @@ class Replicas:
         else:
             codes = {"on_pre": f"{up}\n{learn_up}", "on_post": learn_down if n == 0 else f"{down}\n{learn_down}"}
         ends = self.layers[n], self.layers[n + 1]
-        pair = b2.Synapses(*ends, "w : 1\nw_down : 1\ndw : 1", name=f"eqspike_pair_{n}", **codes, **common)
+        pair = b2.Synapses(
+            *ends,
+            "w : 1\nw_down : 1\ndw : 1",
+            on_event={"pre": "spike" if n == 0 else self.event, "post": self.event},
+            name=f"eqspike_pair_{n}",
+            **codes,
+            **common,
+        )
         synapses, copies = coupling.synapses(), np.arange(replicas)[:, None]
         pair.connect(
             i=(copies * coupling.pre + synapses.pre).ravel(), j=(copies * coupling.post + synapses.post).ravel()

@@ -46,18 +46,18 @@ class Runtime(Simulation):
         group, name = variable
         setattr(group, f"{name}_", values)
 
-    def run(self, spikes: NDArray[np.uint8] | None, steps: int) -> None:
+    def run(self, spikes: NDArray[np.uint8] | None, lost: NDArray[np.uint8] | None, steps: int) -> None:
         network, dt = self.built.network, self.built.layers[0].clock.dt
-        if spikes is not None:
-            copy, step, pixel = np.nonzero(spikes)
-            self.built.generator.set_spikes(copy * spikes.shape[2] + pixel, step * dt + network.t, sorted=False)
+        for generator, raster in self.rasters(spikes, lost):
+            copy, step, neuron = np.nonzero(raster)
+            generator.set_spikes(copy * raster.shape[2] + neuron, step * dt + network.t, sorted=False)
         with nothing_to_collect():
             network.run(steps * dt, namespace={})
 
     def record(self) -> None:
         for layer, names in self.watched():
             states = b2.StateMonitor(layer, names, record=True, when="end", clock=layer.clock)
-            self._monitors.append((b2.SpikeMonitor(layer), states))
+            self._monitors.append((b2.EventMonitor(layer, self.built.event), states))
         self.built.network.add(*(monitor for pair in self._monitors for monitor in pair))
         self._recorded_from = self._step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,20 @@ class Simulation(ABC):
         """Set a variable to an array, or to a number."""
 
     @abstractmethod
-    def run(self, spikes: NDArray[np.uint8] | None, steps: int) -> None:
-        """Run so many steps in which the inputs spike so [copies, steps, N]; None: they are rates."""
+    def run(self, spikes: NDArray[np.uint8] | None, lost: NDArray[np.uint8] | None, steps: int) -> None:
+        """Run so many steps in which the inputs spike so [copies, steps, N]; None: they are rates.
+
+        `lost`: where spikes of the other neurons would be lost [copies, steps, M]; None: nowhere.
+        """
+
+    def rasters(
+        self, spikes: NDArray[np.uint8] | None, lost: NDArray[np.uint8] | None
+    ) -> Iterator[tuple[Any, NDArray[np.uint8]]]:
+        """Brian2's generators, and what each is to spike."""
+        if spikes is not None:
+            yield self.built.generator, spikes
+        if lost is not None:
+            yield self.built.losses, lost
 
     @abstractmethod
     def record(self) -> None:

@@ -122,11 +122,11 @@ class Standalone(Simulation):
         with self._conversation() as (commands, _):
             commands.write(_command(WRITE, place.number, len(array)) + array.tobytes())
 
-    def run(self, spikes: NDArray[np.uint8] | None, steps: int) -> None:
-        if spikes is not None:
-            step, pixel = np.nonzero(spikes[0])
-            for name, values in zip(RASTER, (pixel, step + self._step, 0), strict=True):
-                self.write((self.built.generator, name), values)
+    def run(self, spikes: NDArray[np.uint8] | None, lost: NDArray[np.uint8] | None, steps: int) -> None:
+        for generator, raster in self.rasters(spikes, lost):
+            step, neuron = np.nonzero(raster[0])
+            for name, values in zip(RASTER, (neuron, step + self._step, 0), strict=True):
+                self.write((generator, name), values)
         for part in [steps] if self._history is None else [1] * steps:
             with self._conversation() as (commands, _):
                 commands.write(_command(RUN, self._step, part))
@@ -145,7 +145,7 @@ class Standalone(Simulation):
         """Spikes, membranes and traces of each layer but the input, as they are now."""
         seen = []
         for layer, names in self.watched():
-            events, *values = self.read((layer, "_spikespace"), *((layer, name) for name in names))
+            events, *values = self.read((layer, f"_{self.built.event}space"), *((layer, name) for name in names))
             spikes = np.zeros(len(events) - 1, np.uint8)
             spikes[events[: events[-1]]] = 1
             seen.append([spikes, *values])
@@ -234,11 +234,13 @@ def _written(model: Model, direct: bool, directory: Path) -> tuple[Replicas, dic
 
 def _variables(built: Replicas) -> Iterator[Variable]:
     for layer in built.layers:
-        own = sorted({*layer.equations.names, "lastspike", "not_refractory", "_spikespace"})
+        own = sorted({*layer.equations.names, "lastspike", "not_refractory", f"_{built.event}space"})
         yield from ((layer, name) for name in own if name in layer.variables)
     yield from ((pair, name) for pair in built.pairs for name in ("w", "w_down", "dw"))
-    if not built.direct:
-        yield from ((built.generator, name) for name in RASTER)
+    generators = [] if built.direct else [built.generator]
+    if built.model.loss:
+        generators.append(built.losses)
+    yield from ((generator, name) for generator in generators for name in RASTER)
 
 
 def _case(place: Place, name: str) -> str:

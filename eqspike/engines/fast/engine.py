@@ -137,6 +137,7 @@ class FastEngine(Engine):
             drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), tile))),
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
             sent=self._buffer("sent", (threads, words), np.uint64),
+            line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
             spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
             counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),

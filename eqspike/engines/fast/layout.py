@@ -36,7 +36,7 @@ class Layout:
         else:
             hidden, outputs = (Layer(model.neuron, model.values, *kind) for kind in (kinds[0], kinds[-1]))
             self.neurons = [hidden] * last + [outputs]
-        self.code = {layer: Compiled(layer, self.dtype) for layer in dict.fromkeys(self.neurons)}
+        self.code = {layer: Compiled(layer, self.dtype, model.astray) for layer in dict.fromkeys(self.neurons)}
         self.ways = [way(coupling, self.dtype) for coupling in model.couplings]
         self.plan = lru_cache(maxsize=8)(self._plan)
 
@@ -64,13 +64,16 @@ class Layout:
             word=self.word,
             advance=np.array([each.advance for each in code]),
             reset=np.array([each.reset for each in code]),
+            trace=np.array([each.trace for each in code]),
             up=up,
             down=down,
             kick=np.array([kick * coupling.scale for coupling in self.model.couplings], self.dtype),
             receives=neuron.states.index(neuron.receiving[0]),
             membrane=neuron.states.index(neuron.membrane),
             drive=self.ways[0].drive,
+            astray=self.model.astray,
             loss=float(self.model.loss),
+            delay=self._delay(),
         )
 
     def alive(self, neurons: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
@@ -81,6 +84,13 @@ class Layout:
         for first, own in zip(64 * self.word, np.split(neurons, np.cumsum(self.sizes)[:-1], axis=1)):
             bits[:, first : first + own.shape[1]] = own
         return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
+
+    def _delay(self) -> NDArray[np.int64]:
+        """Steps after which each neuron's spikes are sent, by its place in a row of bits."""
+        delay = np.zeros(64 * self.word[-1] if self.model.delays else 0, np.int64)
+        for first, layer in zip(64 * self.word, self.model.delays):
+            delay[first : first + len(layer)] = layer
+        return delay
 
     def traces(self) -> Traces:
         """The traces that the rule reads."""

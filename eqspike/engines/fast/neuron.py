@@ -94,7 +94,7 @@ class Layer:
         found |= {f"kick {name}": self.values["dt_ref"] / tau for name, tau in self.traces.items()}
         if self.neuron.refractory:
             refractory = float(text.evaluate(text.expression(self.neuron.refractory), self.values))
-            found["pause"] = max(round(refractory / dt), 1) - 1
+            found["pause"] = max(math.floor(refractory / dt + 0.5 + 1e-9), 1) - 1  # half a step is rounded up
         if self.neuron.method == "exact":
             slopes, offsets = self._right_sides(pull)
             size = len(offsets)

@@ -2,6 +2,7 @@
 
     advance    state update, limit and threshold of all neurons of a layer, a vector at a time; which ones spike, as bits
     reset      reset of the neurons that spiked, and the kicks of their traces
+    trace      these kicks alone, which `reset` then leaves out: of the neurons whose spikes are sent, where some are lost or late
 
 All numbers are read from an array when the function runs, so that another time constant needs no other code.
 """
@@ -27,12 +28,14 @@ I32, VOID = ir.IntType(32), ir.VoidType()
 class Compiled:
     """The functions of a layer in one precision, by their addresses; the code lives as long as this object."""
 
-    def __init__(self, layer: Layer, dtype: DTypeLike) -> None:
+    def __init__(self, layer: Layer, dtype: DTypeLike, astray: bool = False) -> None:
         module = ir.Module(name="neuron")
         module.triple = llvm.get_process_triple()
         element = ir.FloatType() if np.dtype(dtype) == np.float32 else ir.DoubleType()
         _advance(module, layer, element)
-        _reset(module, layer, element)
+        _reset(module, layer, element, "reset", kicks=not astray)
+        if astray:
+            _reset(module, layer, element, "trace", own=False)
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         machine = llvm.Target.from_default_triple().create_target_machine(
@@ -44,6 +47,7 @@ class Compiled:
         self._engine.finalize_object()
         self.advance = np.uint64(self._engine.get_function_address("advance"))
         self.reset = np.uint64(self._engine.get_function_address("reset"))
+        self.trace = np.uint64(self._engine.get_function_address("trace") if astray else 0)
 
 
 def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
@@ -148,28 +152,29 @@ def _explicit(emitter: Emitter, layer: Layer, old: Mapping[str, Any], b: Any) ->
             return new
 
 
-def _reset(module: ir.Module, layer: Layer, element: ir.Type) -> None:
-    """reset(state, stride, numbers, spiking, count): the neurons in `spiking`."""
+def _reset(module: ir.Module, layer: Layer, element: ir.Type, name: str, own: bool = True, kicks: bool = True) -> None:
+    """name(state, stride, numbers, spiking, count): the neurons in `spiking`; their `own` reset, and `kicks` of traces."""
     number = element.as_pointer()
-    function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, I32.as_pointer(), I64]), "reset")
+    function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, I32.as_pointer(), I64]), name)
     state, stride, numbers, spiking, count = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     emitter = Emitter(builder, layer.places, numbers, element, 1, layer.row)
-    statements = text.statements(layer.neuron.reset)
-    touched = {*text.names(*(s.right for s in statements)), *(s.name for s in statements), *layer.traces}
+    statements = text.statements(layer.neuron.reset) if own else ()
+    traces, waits = (layer.traces if kicks else {}), own and bool(layer.neuron.refractory)
+    touched = {*text.names(*(s.right for s in statements)), *(s.name for s in statements), *traces}
     with loop(builder, count) as n:
         neuron = emitter.at = builder.sext(builder.load(builder.gep(spiking, [n]), typ=I32), I64)
         places = {
             name: builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, row)), neuron)])
             for row, name in enumerate(layer.states)
-            if name in touched or name == WAIT
+            if name in touched or (name == WAIT and waits)
         }
         values = {name: builder.load(place, typ=element) for name, place in places.items()}
         for statement in statements:
             values[statement.name] = emitter.as_number(emitter.emit(statement.right, values))
-        for name in layer.traces:
+        for name in traces:
             values[name] = builder.fadd(values[name], emitter.number(f"kick {name}"))
-        if layer.neuron.refractory:
+        if waits:
             values[WAIT] = emitter.number("pause")
         for name, place in places.items():
             builder.store(values[name], place)

@@ -19,14 +19,17 @@ class Layers(NamedTuple):
     offset: NDArray[np.int64]  # [L + 1] of each in a row of M
     word: NDArray[np.int64]  # [L + 1] of each in a row of bits, in words of 64
     advance: NDArray[np.uint64]  # [L]
-    reset: NDArray[np.uint64]  # [L]
+    reset: NDArray[np.uint64]  # [L] and, unless spikes go astray, the kicks of traces
+    trace: NDArray[np.uint64]  # [L] the kicks of traces alone, if spikes go astray
     up: NDArray[np.uint64]  # [L, 3] of the coupling from below: function, weights, geometry
     down: NDArray[np.uint64]  # [L, 3] the same, toward the layer below
     kick: NDArray[Any]  # [L] what a spike through a weight of 1 adds
     receives: int  # row of the state that spikes arrive in
     membrane: int  # row of the state that begins uniform in [0, 1)
     drive: np.uint64  # function that finds what the first layer receives in all steps; 0: step by step, by `up`
+    astray: bool  # spikes that are sent are others than those of the neurons, see `transmit.py`
     loss: float  # probability that a spike is lost
+    delay: NDArray[np.int64]  # [64 * words] steps after which a neuron's spikes are sent; empty if all are at once
 
 
 class Plan(NamedTuple):
@@ -75,7 +78,8 @@ class Scratch(NamedTuple):
     kept: NDArray[Any]  # [threads, snapshots, S, M]
     b: NDArray[Any]  # [threads, M]
     bits: NDArray[np.uint64]  # [threads, words]
-    sent: NDArray[np.uint64]  # [threads, words] of these, the spikes that are not lost
+    sent: NDArray[np.uint64]  # [threads, words] the spikes that are sent, if others
+    line: NDArray[np.uint64]  # [threads, snapshots + 1, 64 * words] spikes under way; the last one as it is now
     base: NDArray[np.uint64]  # [threads, N + 32]
     thresholds: NDArray[np.uint64]  # [threads, N + 32]
     raster: NDArray[np.uint16]  # [threads, groups, T]
@@ -141,6 +145,7 @@ class At(NamedTuple):
     b: int
     bits: int
     sent: int
+    line: int
     spiking: int
     numbers: int
     drive: int

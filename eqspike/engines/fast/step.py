@@ -20,7 +20,8 @@ from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
 from .start import begin, forget, keep_start, pull_outputs
-from .streams import mark, uniform
+from .streams import mark
+from .transmit import transmit
 from .vectors import (
     call,
     clear,
@@ -49,17 +50,21 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
         shifted(pointer(scratch.inputs), thread * scratch.inputs.shape[1] * K * pixels),
         scratch.inputs.shape[1] - 1,
     )
-    inputs = shifted(traced, now * K * pixels)
+    inputs, under_way = shifted(traced, now * K * pixels), scratch.line.shape[2]
+    lines = shifted(pointer(scratch.line), thread * scratch.line.shape[1] * under_way)
+    line = shifted(lines, now * under_way)
     for b in range(thread, len(given.keys), threads):
         count = receive(b, thread, layers, given, scratch, kept)
         begin(layers, given.keys[b, 1], state, rows)
         clear(inputs, K * pixels)
+        clear(line, under_way)
         forget(b, kept)
         recorded = 0
         for p in range(len(plan.steps)):
             if plan.restore[p] >= 0:
                 copy(state, shifted(snapshots, (snapshot + plan.restore[p]) * rows * M), rows * M)
                 copy(inputs, shifted(traced, plan.restore[p] * K * pixels), K * pixels)
+                copy(line, shifted(lines, plan.restore[p] * under_way), under_way)
             if plan.row[p] >= 0:
                 keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
             pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
@@ -72,6 +77,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
             if plan.keep[p] >= 0:
                 copy(shifted(snapshots, (snapshot + plan.keep[p]) * rows * M), state, rows * M)
                 copy(shifted(traced, plan.keep[p] * K * pixels), inputs, K * pixels)
+                copy(shifted(lines, plan.keep[p] * under_way), line, under_way)
             if plan.row[p] >= 0:
                 rewind(b, p, thread, layers.offset, plan, traces, scratch, kept)
         seen.broken[b] = not_a_number(state, rows * M)
@@ -96,8 +102,8 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
             call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
         for word in range(words):
             at.bits[word] &= alive[word]
-        if layers.loss > 0:
-            lose(layers, key, recorded + t, at)
+        if layers.astray:
+            transmit(layers, key, recorded + t, at)
         if row >= 0:
             place = thread * rows + row + t
             read(layers, traces, at.state, plan.sign[p], shifted(pointer(scratch.g), place * M))
@@ -113,14 +119,11 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
             spikes = list_spikes(layers, layer, at.sent, at.spiking)
             if spikes:
                 send(layer, spikes, layers, at)
-            if layers.loss > 0:
+            if layers.astray:
+                change(layers.trace, layer, spikes, layers, plan, at)
                 spikes = list_spikes(layers, layer, at.bits, at.spiking)
             if spikes:
-                state, numbers = (
-                    shifted(at.state, layers.offset[layer]),
-                    shifted(at.numbers, layer * plan.numbers.shape[2]),
-                )
-                call(layers.reset[layer], (state, M, numbers, at.spiking, spikes))
+                change(layers.reset, layer, spikes, layers, plan, at)
         if len(seen.history):
             place = b * seen.history.shape[1] + recorded + t
             copy(shifted(pointer(seen.history), place * cells), at.state, cells)
@@ -138,7 +141,8 @@ def places(b, p, thread, layers, plan, scratch, kept):
         shifted(pointer(scratch.state), thread * scratch.state.shape[1] * M),
         shifted(pointer(scratch.b), thread * M),
         shifted(pointer(scratch.bits), thread * layers.word[-1]),
-        shifted(pointer(scratch.sent if layers.loss > 0 else scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.sent if layers.astray else scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.line), now * scratch.line.shape[2]),
         shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
         shifted(pointer(plan.numbers), p * len(layers.neurons) * plan.numbers.shape[2]),
         shifted(pointer(scratch.drive), thread * scratch.drive.shape[1] * scratch.drive.shape[2]),
@@ -171,6 +175,13 @@ def send(layer, spikes, layers, at):
 def deliver(code, layer, spiking, spikes, kick, target):
     """Call the function of a coupling with its weights and geometry."""
     call(code[layer, 0], (code[layer, 1], code[layer, 2], spiking, spikes, kick, target))
+
+
+@inlined
+def change(function, layer, spikes, layers, plan, at):
+    """Call a layer's function for the neurons that spike."""
+    state, numbers = shifted(at.state, layers.offset[layer]), shifted(at.numbers, layer * plan.numbers.shape[2])
+    call(function[layer], (state, layers.offset[-1], numbers, at.spiking, spikes))
 
 
 @inlined
@@ -231,25 +242,6 @@ def trace_inputs(traces, inputs, pixels, count, raster, stride, r):
         for n in range(0, count, lanes_of(row)):
             spiked = where(raster, n // GROUP * stride + r, n % GROUP, kick)
             store(row, n, load(row, n) * decay + spiked)
-
-
-@inlined
-def lose(layers, key, step, at):
-    """Of the spikes of a step, mark those that are sent: each is lost by chance, keyed by (step, neuron)."""
-    total = uint64(0)
-    for layer in range(len(layers.neurons)):
-        total += uint64(layers.neurons[layer])
-    before = uint64(step) * total
-    for layer in range(len(layers.neurons)):
-        for w in range(layers.word[layer], layers.word[layer + 1]):
-            word, sent, first = at.bits[w], uint64(0), uint64(64 * (w - layers.word[layer]))
-            while word:
-                bit = uint64(lowest_bit(word))
-                if uniform(key, before + first + bit) >= layers.loss:
-                    sent |= uint64(1) << bit
-                word &= word - uint64(1)
-            at.sent[w] = sent
-        before += uint64(layers.neurons[layer])
 
 
 @inlined

@@ -85,6 +85,11 @@ class Cells:
         return generator(self.seed, HARDWARE, epoch=epoch, sample=4 * sample + 2 * after + PATHS.index(self.path))
 
 
+def of_spikes(settings: HardwareSettings) -> list[str]:
+    """Names of the faults that are on and that only a network of spikes can have."""
+    return [name for name in type(settings).model_fields if hardware[name].model is not Fault.model]
+
+
 class Fault:
     """Something that hardware does not do ideally. All vectors are of weights [W]; what is not overridden is ideal."""
 

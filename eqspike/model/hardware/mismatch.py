@@ -2,7 +2,7 @@
 
     lognormal    value exp(spread n)             normal    value (1 + spread n), at least a tenth of it; n standard normal
 
-`[hardware.mismatch.spread]` names the settings: `v_threshold = 0.1`, `tau_m = 0.2`. What a spike adds where it arrives is that
+`[hardware.mismatch.spread]` names the settings: `v_threshold = 0.1`, `tau_m = 0.2`. What is zero or infinite stays so. What a spike adds where it arrives is that
 of the nominal neuron. The traces that the rule reads are the same everywhere.
 """
 
@@ -46,7 +46,7 @@ class Mismatch(Fault):
                 )
             value = getattr(settings, name)
             layers = [spread * draw.standard_normal(coupling.post) for coupling in model.couplings]
-            if np.isfinite(value) and spread:
+            if value and np.isfinite(value) and spread:
                 varied[name] = tuple(value * self._factor(layer) for layer in layers)
         return replace(model, varied=varied)
 

@@ -64,13 +64,13 @@ def read_npz(path: Path) -> Weights:
             raise EqspikeError(f"{path}: written by a newer eqspike, known up to format {FORMAT_VERSION}")
         experiment = recorded(json.loads(_text(head, "experiment", path)), f"{path}: experiment")
         provenance = checked_provenance(json.loads(_text(head, "provenance", path)), path)
-        kept = json.loads(_text(head, "hardware", path)) if "hardware" in head else []
-        if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
-            raise EqspikeError(f"{path}: hardware is not a list of names")
         contents = {name: head[name].read() for name in head if name != "sha256"}
         seal = _text(head, "sha256", path) if "sha256" in head else None
+        kept = json.loads(_text(head, "hardware", path)) if "hardware" in head else []
     count = experiment.network.matrices
     names = [f"{kind}_{n}" for kind in ("weights", "biases") for n in range(count)]
+    if not isinstance(kept, list) or not all(isinstance(name, str) for name in kept):
+        raise EqspikeError(f"{path}: hardware is not a list of names")
     with arrays(path, [*names, *(f"hardware/{name}" for name in kept)]) as stored:
         check_swelling(path, sum(array.bytes for array in stored.values()))
         noted = [_noted(_stored(stored, name, path), name, contents) for name in names]

@@ -1,0 +1,65 @@
+"""Compiled kernels that are kept: damaged ones are made again, and where nothing can be kept everything works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODULE = """
+from eqspike.kernels import compiled, directory, state
+
+@compiled
+def doubled(x):
+    return 2 * x
+
+print(doubled(21), directory(), doubled.stats.cache_hits[list(doubled.signatures)[0]] if doubled.stats.cache_hits else 0)
+"""
+DAMAGE = {
+    "cut to nothing": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "a bit flipped": lambda content: content[:-9] + bytes([content[-9] ^ 4]) + content[-8:],
+    "another's": lambda content: b"\x80\x04not ours",
+}
+
+
+@pytest.fixture
+def kernel(tmp_path):
+    """A function that calls a kernel in a process of its own: what it prints, and the files in which it was kept."""
+    (tmp_path / "module.py").write_text(MODULE)
+
+    def kernel(**environment):
+        call = [sys.executable, "module.py"]
+        ended = subprocess.run(call, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
+        assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+        return ended.stdout.split(), sorted((tmp_path / "cache").rglob("*.nb*"))
+
+    return kernel
+
+
+def test_damaged_files_are_compiled_again(kernel, tmp_path):
+    place = {"EQSPIKE_CACHE": str(tmp_path / "cache")}
+    (answer, _, hits), files = kernel(**place)
+    assert (answer, hits) == ("42", "0") and len(files) == 2
+    assert kernel(**place)[0][2] == "1", "guard: it is kept"
+    for spoil in DAMAGE.values():
+        for file in files:
+            file.write_bytes(spoil(file.read_bytes()))
+            (answer, _, hits), files = kernel(**place)
+            assert (answer, hits) == ("42", "0") and len(files) == 2
+    assert kernel(**place)[0][2] == "1", "what was damaged has been replaced"
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(kernel):
+    (answer, place, hits), files = kernel(EQSPIKE_CACHE="/proc/none")
+    assert (answer, place, hits, files) == ("42", "None", "0", [])
+
+
+def test_another_users_directory_is_not_trusted(kernel, tmp_path):
+    """Code that somebody else may write is not run."""
+    (_, place, _), _ = kernel(EQSPIKE_CACHE=str(tmp_path / "cache"))
+    Path(place).chmod(0o777)
+    assert kernel(EQSPIKE_CACHE=str(tmp_path / "cache"))[0][1] == "None"
