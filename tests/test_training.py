@@ -48,6 +48,19 @@ def test_both_signs_of_beta_learn_too(sign):
     assert history[-1].test_error < 0.1
 
 
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_an_output_that_fell_silent_comes_back_by_a_rule(strength):
+    """Far below its kink no nudge reaches it, and its class is lost."""
+    settings, data = experiment(changes=["training.epochs=2", f"plasticity.revival={strength}"]), digits()
+    learner = build(settings, data)
+    learner.parameters.biases[-1][3] = -0.8
+    history = train(learner, data, settings)
+    threes = data.test.labels == 3
+    right = evaluate(learner, data.test).predicted[threes] == 3
+    assert threes.any() and right.any() == bool(strength)
+    assert (history[-1].test_error < 0.1) == bool(strength)
+
+
 @pytest.mark.parametrize(("hidden", "epochs", "error"), [("[60,40]", 6, 0.15), ("[60,40,30]", 8, 0.5)])
 def test_deeper_networks_learn(hidden, epochs, error):
     _, history = run(experiment(changes=[f"network.hidden={hidden}", f"training.epochs={epochs}"]), digits())

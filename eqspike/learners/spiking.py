@@ -25,6 +25,7 @@ from ..model.neurons import NeuronSettings, neurons
 from ..model.nudges import nudges
 from ..model.parameters import Parameters
 from ..model.recording import Recording
+from ..model.revival import revive
 from ..model.rules import Plasticity, SpikingPlasticity, rules
 from ..model.schedule import Phase, SpikingPhases, phase_names
 from ..model.spiking import Model
@@ -145,14 +146,19 @@ class Spiking(Learner):
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Minus what the rule asks for, over the batch and the difference of the nudges."""
+        plasticity: Any = self.model.plasticity
         sign, middle = self._beta_sign(batch), len(batch) // 2
-        if self.model.plasticity.beta_sign != "halves" or not middle:
-            return self._gradient(batch, sign, len(batch))
-        first, seen = self._gradient(batch[:middle], sign, len(batch))
-        kept = first.copy()  # the engine's memory, which the second half takes
-        change, also_seen = self._gradient(batch[middle:], -sign, len(batch))
-        change.vector += kept.vector
-        return change, Outcome.joined([seen, also_seen])
+        if plasticity.beta_sign == "halves" and middle:
+            first, seen = self._gradient(batch[:middle], sign, len(batch))
+            kept = first.copy()  # the engine's memory, which the second half takes
+            change, also_seen = self._gradient(batch[middle:], -sign, len(batch))
+            change.vector += kept.vector
+            seen = Outcome.joined([seen, also_seen])
+        else:
+            change, seen = self._gradient(batch, sign, len(batch))
+        if plasticity.revival:
+            revive(change, seen.activity[-1], batch.labels, self.model, plasticity.revival)
+        return change, seen
 
     def _gradient(self, batch: Batch, sign: int, samples: int) -> tuple[Parameters, Outcome]:
         """Of the samples of a batch of so many that are nudged under one sign of beta."""

@@ -96,7 +96,7 @@ class Monitor:
                 found.append(Sickness(name, "is silent", cause, fatal=True))
             elif silent > (0 if output else 0.9):
                 cause = f"{silent:.0%} of its neurons are never active and learn nothing; lower training.learning_rates"
-                cause += ", or with spikes raise plasticity.other_rate" if output else ""
+                cause += ", or with spikes raise plasticity.revival" if output else ""
                 found.append(Sickness(name, "is mostly silent" if not output else "has silent neurons", cause))
             if saturated == 1:
                 cause = "every neuron is as active as it can be; lower network.weight_scale or training.learning_rates"
