@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from brian2.devices.device import get_device, runtime_device
-from networks import make, network, parameters
+from networks import make, network, parameters, samples
 
 from eqspike.engines.brian2 import compiler, standalone
 from eqspike.errors import EqspikeError
@@ -31,7 +31,7 @@ def train(tmp_path: Path, target: str, *more: str, **environment: str) -> subpro
 
 
 def built(codegen: str = "cpp_standalone") -> Spiking:
-    return make("brian2", network(SIZES[1:-1], *SHARED), parameters(SIZES), codegen=codegen)
+    return make("brian2", network(SIZES[1:-1]), parameters(SIZES), codegen=codegen)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_control_c_in_a_build_is_raised_and_ends_the_compilers(tmp_path, monkeyp
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            built().predict(some(2))
+            built().predict(samples(2, SIZES[0], SIZES[-1]))
     finally:
         signal.signal(signal.SIGALRM, before)
     assert not compiling(tmp_path) and not any(tmp_path.glob("eqspike-*"))
