@@ -96,7 +96,8 @@ def compare_engines(
 
 def scenario(*changes: str, sizes: Sequence[int] = SIZES) -> tuple[Model, Parameters, Batch]:
     """A small network with these settings, faults of hardware among them, weights that make it active, and a batch."""
-    settings: Any = experiment(changes=[f"network.hidden={list(sizes[1:-1])}", *changes])
+    nudged = "plasticity.beta=1.0"  # strong enough to move spikes, so that there is a change of weights to compare
+    settings: Any = experiment(changes=[f"network.hidden={list(sizes[1:-1])}", nudged, *changes])
     parameters = active_parameters(sizes)
     model = model_of(settings, parameters.couplings)
     faults = Hardware(settings.hardware, parameters, settings.seed)
