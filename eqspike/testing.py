@@ -95,9 +95,11 @@ def compare_engines(
 
 
 def scenario(*changes: str, sizes: Sequence[int] = SIZES) -> tuple[Model, Parameters, Batch]:
-    """A small network with these settings, faults of hardware among them, weights that make it active, and a batch."""
-    nudged = "plasticity.beta=1.0"  # strong enough to move spikes, so that there is a change of weights to compare
-    settings: Any = experiment(changes=[f"network.hidden={list(sizes[1:-1])}", nudged, *changes])
+    """A small network with these settings, faults of hardware among them, weights that make it active, and a batch.
+
+    The nudge is a strong one, since a few spikes of a few neurons hardly feel any other.
+    """
+    settings: Any = experiment(changes=[f"network.hidden={list(sizes[1:-1])}", "plasticity.beta=1.0", *changes])
     parameters = active_parameters(sizes)
     model = model_of(settings, parameters.couplings)
     faults = Hardware(settings.hardware, parameters, settings.seed)

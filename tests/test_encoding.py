@@ -75,7 +75,7 @@ def test_seed_epoch_split_and_sample_each_make_other_spikes():
         rasters(network(()), batch_of(images, np.array([2])), 40),
     ]
     for other in others:
-        assert 0.05 < np.mean(other != base) < 0.5
+        assert 0.05 < np.mean(other != base) < 0.55
 
 
 def test_initial_potentials_are_uniform():

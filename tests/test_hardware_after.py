@@ -125,6 +125,15 @@ def test_training_that_starts_from_trained_weights_programs_them_first(ideal, tm
     np.testing.assert_array_equal(begun[0].hardware["down/weights"], start.weights[1].ravel())
 
 
+def test_a_mean_of_weights_is_refused_where_devices_keep_them():
+    data, average = load("digits").limited(100, 100), "training.average=0.9"
+    with pytest.raises(
+        EqspikeError, match=r"no device holds the mean of its weights, leave it out with hardware\.quantised"
+    ):
+        build(experiment(changes=[average, "hardware.quantised.bits=4"]), data)
+    build(experiment(changes=[average, "hardware.mismatch.spread.v_threshold=0.1"]), data)
+
+
 def test_evaluate_says_which_faults_came_after_training(ideal):
     run, data = ideal
     at = ["--set", "hardware.quantised.bits=2", "--set", "hardware.stuck.share=0.9", "--json"]

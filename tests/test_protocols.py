@@ -101,6 +101,12 @@ def test_a_seed_of_its_own_is_the_points(tmp_path):
             plan(protocol(tmp_path, f'name = "s"\nseeds = [1, 2]\n{text}'))
 
 
+def test_points_times_seeds_are_bounded_before_they_are_planned(tmp_path):
+    text = GRID.replace("[0, 1]", f"[{', '.join(map(str, range(5001)))}]")
+    with pytest.raises(EqspikeError, match=r"small: has 10,002 points with all seeds, at most 10,000 are planned"):
+        plan(protocol(tmp_path, text))
+
+
 def test_lists_are_drawn_one_value_for_all_or_one_each(tmp_path):
     text = f'name = "r"\n{SMALL}\n[random]\npoints = 20\n[random.settings]\n'
     text += '"training.learning_rates" = {low = 0.01, high = 0.1}\n"network.weight_scale" = '

@@ -73,6 +73,13 @@ def test_files_that_are_linked_exist(page):
         assert ((ROOT / page).parent / target).exists(), target
 
 
+def test_every_test_that_a_promise_names_is_there():
+    trust, tests = PAGES["docs/trust.md"], "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    names = re.findall(r"`(test_\w+)`", trust)
+    assert len(names) > 40 and [name for name in names if f"def {name}(" not in tests] == []
+    assert all((ROOT / path).exists() for path in re.findall(r"tests/\w+(?:\.py)?", trust))
+
+
 def test_ci_installs_and_tests_as_the_readme_says():
     script = (ROOT / ".ci/run").read_text()
     assert 'pip install -e ".[test]" && pytest' in README

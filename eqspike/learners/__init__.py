@@ -46,6 +46,11 @@ def build(
                 trained.vector
             )  # its hardware has taken them for the first ones of a new network
             learner.hardware.adopt(learner.parameters, hardware or {})
+    if experiment.training.average and (faults := learner.hardware.of_weights):
+        raise EqspikeError(
+            f"training.average = {experiment.training.average}: no device holds the mean of its weights, leave it out with"
+            f" hardware.{faults[0]}"
+        )
     learner.parameters.check_finite("these parameters")
     return learner
 

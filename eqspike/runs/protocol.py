@@ -202,13 +202,16 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
         seeds = sweep.quick.seeds or seeds
     common = experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
     lists = {key for key, value in flat(common.table()).items() if isinstance(value, (list, tuple))}
-    own = any("seed" in values for values in sweep.values())
+    drawn = sweep.values(lists)
+    own = any("seed" in values for values in drawn)
     if seeds is not None and (own or any(change.partition("=")[0].strip() == "seed" for change in settings)):
         raise EqspikeError(
             f"{sweep.name}: seeds = {list(seeds)} is for every point, but seed is set too: leave one out"
         )
+    if (count := len(drawn) * len(sweep.faults) * len(seeds or (0,))) > MOST_POINTS:
+        raise EqspikeError(f"{sweep.name}: has {count:,} points with all seeds, at most {MOST_POINTS:,} are planned")
     points = []
-    for values, when in itertools.product(sweep.values(lists), sweep.faults):
+    for values, when in itertools.product(drawn, sweep.faults):
         changes = {key: f"{key}={as_toml(value)}" for key, value in values.items()}
         if when == AFTER_TRAINING and not any(map(_of_hardware, values)):
             continue  # a point without a fault is what it was trained as

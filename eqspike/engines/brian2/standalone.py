@@ -185,9 +185,12 @@ class Place:
 def _directory() -> Iterator[Path]:
     """A temporary directory that outlives neither its block nor this process, however that ends."""
     with tempfile.TemporaryDirectory(prefix="eqspike-", ignore_cleanup_errors=True) as name:
-        guard = ["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", name]  # reads until nobody could write any more
-        with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
+        call = ["/bin/sh", "-c", 'read -r _; rm -rf "$1"', "sh", name]  # reads until nobody could write any more
+        guard = subprocess.Popen(call, stdin=subprocess.PIPE, start_new_session=True)
+        try:
             yield Path(name)
+        finally:
+            guard.communicate()
 
 
 def _command(what: int, place: int = 0, count: int = 0) -> bytes:

@@ -159,6 +159,16 @@ class Hardware:
             kind(part, Cells(self.layout, path, seed)) for (kind, _, part), seed in zip(self._kinds, seeds, strict=True)
         ]
 
+    @property
+    def of_weights(self) -> tuple[str, ...]:
+        """Names of the faults that spoil what weights can be; others are of neurons and spikes."""
+        spoiling = ("program", "change", "settle", "read", "own_way_down", "downward")
+        return tuple(
+            name
+            for kind, name, _ in self._kinds
+            if any(getattr(kind, each) is not getattr(Fault, each) for each in spoiling)
+        )
+
     def _first_down(self, parameters: Parameters, trained: bool) -> NDArray[Any] | None:
         own = [fault.own_way_down(parameters, trained) for fault in self.faults[UP]]
         return next((weights for weights in own if weights is not None), None)

@@ -6,8 +6,8 @@ Without an accumulator each sum that is written is rounded: to the nearest level
 lost, or stochastically, up with the probability of the part beyond the level below, which keeps them in the mean (Gupta et
 al. 2015, doi 10.5555/3045118.3045303). With one, sums are kept in full and the nearest levels are what is read.
 
-Where `reach` is left out, it is 1 for each matrix of a network that is to be trained, and the `quantile` of |w| for one that was
-trained without this fault.
+Where `reach` is left out, it is four times the largest first weight of each matrix of a network that is to be trained, and the
+`quantile` of |w| for one that was trained without this fault.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pydantic import Field
 from ...reading import refill
 from ...settings import PerLayer
 from . import Cells, Fault, FaultSettings, hardware
+
+HEADROOM = 4.0  # that weights have to grow, times the largest of the first ones
 
 
 class QuantisedSettings(FaultSettings):
@@ -45,7 +47,8 @@ class Quantised(Fault):
 
     def __init__(self, settings: QuantisedSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
-        self.largest = np.asarray(settings.reach or [1.0] * len(cells.parameters.couplings))
+        first = [HEADROOM * float(np.abs(w).max(initial=0)) or 1.0 for w in cells.parameters.weights]
+        self.largest = np.asarray(settings.reach or first)
         self._scale()
 
     def _scale(self) -> None:
