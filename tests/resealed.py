@@ -22,7 +22,6 @@ from eqspike.runs.run import train_run
 SMALL = ("network.hidden=[5]", "training.epochs=2", "data.limit_train=40", "data.limit_test=20", "engine.threads=1")
 RUNS = {  # each interrupted in its second epoch, so that every part of a run file is there
     "spiking": (
-        "training.average=0.5",
         "optimiser.name=adam",
         "hardware.feedback.kind=own",
         "hardware.drift.rate=1e-5",

@@ -117,7 +117,7 @@ def test_metadata_says_what_nir_cannot(tmp_path):
         (["learner=hopfield"], DT, "'hopfield' has no spikes"),
         (["neuron.tau_syn=0.2"], DT, "a step of 0.25 ms is too long for this network in NIR: give at most 0.2 ms"),
         (["neuron.tau_m=0.2"], DT, "at most 0.2 ms"),
-        ([], 1.0, "at most 0.714286 ms"),  # an input of rate 0.7 per 0.5 ms
+        (["encoding.max_rate=0.7"], 1.0, "at most 0.714286 ms"),  # an input of rate 0.7 per 0.5 ms
         (["neuron.model=adaptive-lif"], DT, "NIR cannot express the neuron 'adaptive-lif'"),
         (["neuron.model=refractory-lif"], DT, "NIR cannot express the neuron 'refractory-lif'"),
         (["neuron.model=biexponential-lif"], DT, "NIR cannot express the neuron 'biexponential-lif'"),

@@ -70,7 +70,7 @@ def test_killed_at_many_random_moments(tmp_path, seed):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_the_batch_and_write(number, tmp_path):
     command = [sys.executable, str(ROOT / "run_sim.py"), "train", *(f"--set={change}" for change in SMALL)]
-    command = [*command, "--epochs=200", "--out", "run"]
+    command = [*command, "--epochs=2000", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert any(line.startswith("epoch") for line in process.stdout)  # it is in the second epoch now
     process.send_signal(number)

@@ -60,7 +60,7 @@ def test_a_second_signal_ends_a_batch_of_many_seconds_at_once(tmp_path, first, s
     began = time.monotonic()
     process.send_signal(second)
     _, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert process.returncode == 130 and err == "eqspike: interrupted\n"
     assert records.load(tmp_path / "run").epochs == []
 
