@@ -29,6 +29,8 @@ from .step import present
 from .streams import stream_keys
 from .vectors import aligned, lanes
 
+APART = 16  # words between what two threads write all the time: cores pass each other whole lines of the cache
+
 
 @engines.register("fast")
 class FastEngine(Engine):
@@ -130,13 +132,13 @@ class FastEngine(Engine):
             state=self._buffer("state", (threads, S, M)),
             kept=self._buffer("kept", (threads, snapshots, S, M)),
             b=self._buffer("b", (threads, M)),
-            bits=self._buffer("bits", (threads, words), np.uint64),
+            bits=self._buffer("bits", (threads, padded(words, APART)), np.uint64),
             base=self._buffer("base", (threads, pixels + 2 * GROUP), np.uint64),
             thresholds=self._buffer("thresholds", (threads, pixels + 2 * GROUP), np.uint64),
             raster=self._buffer("raster", (threads, padded(pixels) // GROUP, steps), np.uint16),
             drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), tile))),
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
-            sent=self._buffer("sent", (threads, words), np.uint64),
+            sent=self._buffer("sent", (threads, padded(words, APART)), np.uint64),
             line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
             spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
             counts=self._buffer("counts", (threads, M)),

@@ -140,8 +140,8 @@ def places(b, p, thread, layers, plan, scratch, kept):
     return At(
         shifted(pointer(scratch.state), thread * scratch.state.shape[1] * M),
         shifted(pointer(scratch.b), thread * M),
-        shifted(pointer(scratch.bits), thread * layers.word[-1]),
-        shifted(pointer(scratch.sent if layers.astray else scratch.bits), thread * layers.word[-1]),
+        shifted(pointer(scratch.bits), thread * scratch.bits.shape[1]),
+        shifted(pointer(scratch.sent if layers.astray else scratch.bits), thread * scratch.bits.shape[1]),
         shifted(pointer(scratch.line), now * scratch.line.shape[2]),
         shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
         shifted(pointer(plan.numbers), p * len(layers.neurons) * plan.numbers.shape[2]),
