@@ -68,7 +68,7 @@ def state() -> str:
     place = directory()
     if place is None:
         return "compiled kernels cannot be kept, so each process compiles them: set EQSPIKE_CACHE to a directory to write in"
-    return "" if any(place.rglob("*.nbi")) else f"compiling kernels, once on this machine (some 5 s), kept in {place}"
+    return "" if any(place.rglob("*.nbi")) else f"compiling kernels, once on this machine (some 10 s), kept in {place}"
 
 
 class _SealedFile(IndexDataCacheFile):  # type: ignore[misc]
