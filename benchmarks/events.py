@@ -87,7 +87,7 @@ class Events:
         )
 
     def deliver(self) -> Work:
-        """A weight for each synapse of each spike of a neuron that is no input, up and down."""
+        """A weight for each synapse of each spike of a neuron that is not an input, up and down."""
         work = Work()
         for coupling, below, above in zip(self.couplings[1:], self.spikes[1:], self.spikes[2:]):
             synapses = float(_each(below) @ coupling.fan_out + _each(above) @ coupling.fan_in)

@@ -7,29 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_sweeps import GRID, SMALL, protocol
 
 from eqspike.errors import EqspikeError
-from eqspike.runs.protocol import Sweep, plan, read_sweep
+from eqspike.runs.protocol import plan, read_sweep
 
 ROOT = Path(__file__).parents[1]
-
-
-SMALL = 'settings = ["training.epochs=2", "data.limit_train=60", "data.limit_test=40", "network.hidden=[12]"]'
-
-
-GRID = f"""
-name = "small"
-seeds = [0, 1]
-{SMALL}
-[grid]
-"plasticity.beta" = [0.5, 1.0]
-"""
-
-
-def protocol(tmp_path: Path, text: str = GRID) -> Sweep:
-    path = tmp_path / "small.toml"
-    path.write_text(text)
-    return read_sweep(path)
 
 
 def test_grid_lists_and_draws(tmp_path):

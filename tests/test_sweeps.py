@@ -14,32 +14,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
+from small_sweeps import GRID, SMALL, protocol
 
 from eqspike import records, resources
 from eqspike.cli.reproduce import reproduce
 from eqspike.errors import EqspikeError
 from eqspike.experiments import validated
-from eqspike.runs.protocol import Point, Sweep, plan, read_sweep, rows
+from eqspike.runs.protocol import Point, plan, rows
 from eqspike.runs.run import train_run
 from eqspike.runs.sweep import run_sweep
 from eqspike.runs.workers import load_data
 from eqspike.view.sweeps import sweep, sweeps
 
 ROOT = Path(__file__).parents[1]
-SMALL = 'settings = ["training.epochs=2", "data.limit_train=60", "data.limit_test=40", "network.hidden=[12]"]'
-GRID = f"""
-name = "small"
-seeds = [0, 1]
-{SMALL}
-[grid]
-"plasticity.beta" = [0.5, 1.0]
-"""
-
-
-def protocol(tmp_path: Path, text: str = GRID) -> Sweep:
-    path = tmp_path / "small.toml"
-    path.write_text(text)
-    return read_sweep(path)
 
 
 def run_files(directory: Path) -> dict[str, bytes]:
