@@ -93,7 +93,7 @@ def test_killed_sweep_continues(tmp_path):
 
 def test_an_interrupted_sweep_goes_on_with_the_point_under_way(tmp_path):
     """The signal goes to the sweep alone, as `kill` sends it; its worker writes where it stands, and no more begins."""
-    read = protocol(tmp_path, GRID.replace("[0, 1]", "[0]").replace("epochs=2", "epochs=12"))
+    read = protocol(tmp_path, GRID.replace("[0, 1]", "[0]").replace("epochs=2", "epochs=60"))
     (tmp_path / "temporary").mkdir()
     command = [sys.executable, str(ROOT / "run_sim.py"), "sweep", "small.toml", "--workers", "1", "--out", "out"]
     how = {"cwd": tmp_path, "env": os.environ | {"TMPDIR": str(tmp_path / "temporary")}, "text": True}
@@ -110,7 +110,7 @@ def test_an_interrupted_sweep_goes_on_with_the_point_under_way(tmp_path):
     assert stopped.status.startswith("stopped: in epoch") and (stopped.position.epoch, stopped.position.done) > (1, 0)
     subprocess.run(command, check=True, capture_output=True, **how)
     again = records.load(path)
-    assert again.created == stopped.created and again.status == records.FINISHED and len(again.epochs) == 12
+    assert again.created == stopped.created and again.status == records.FINISHED and len(again.epochs) == 60
     (settings,) = (validated(point.settings) for point in plan(read) if point.directory == path.parent.name)
     whole = train_run(settings, load_data(settings, None), tmp_path / "whole/run.h5")
     assert again.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
