@@ -66,7 +66,7 @@ def test_spikes_are_the_same_whatever_the_batch_and_its_order():
 
 
 def test_seed_epoch_split_and_sample_each_make_other_spikes():
-    images = np.full((1, 50), 0.5)
+    images = np.full((1, 50), 0.35)
     base = rasters(network(()), batch_of(images, np.array([1])), 40)
     others = [
         rasters(network((), "seed=1"), batch_of(images, np.array([1])), 40),
@@ -75,7 +75,7 @@ def test_seed_epoch_split_and_sample_each_make_other_spikes():
         rasters(network(()), batch_of(images, np.array([2])), 40),
     ]
     for other in others:
-        assert 0.05 < np.mean(other != base) < 0.55
+        assert 0.05 < np.mean(other != base) < 0.5
 
 
 def test_initial_potentials_are_uniform():

@@ -21,6 +21,12 @@ class Runtime(Simulation):
         self._prepare()
         self._monitors: list[tuple[Any, Any]] = []
         self._recorded_from = 0
+        self._whole = True
+
+    @property
+    def usable(self) -> bool:
+        """Not after a phase, or a recording, that ended in the middle: spikes may be left on their way through synapses."""
+        return self._whole and not self._monitors
 
     def _prepare(self) -> None:
         """Have Brian2 read the text and make its code, once: it would do so again at every `run`, where nothing is new.
@@ -51,8 +57,10 @@ class Runtime(Simulation):
         for generator, raster in self.rasters(spikes, lost):
             copy, step, neuron = np.nonzero(raster)
             generator.set_spikes(copy * raster.shape[2] + neuron, step * dt + network.t, sorted=False)
+        self._whole = False
         with nothing_to_collect():
             network.run(steps * dt, namespace={})
+        self._whole = True
 
     def record(self) -> None:
         for layer, names in self.watched():
