@@ -26,6 +26,8 @@ from numba import njit
 from numba.core import config, sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 PACKAGE = Path(__file__).parent
 SOURCES = ("kernels.py", "randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py")
@@ -139,10 +141,37 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return _kept(njit(nogil=True, error_model="numpy", **options)(function), function)
 
 
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a function that only becomes a part of others: neither optimised by itself nor made into machine code."""
+
+    def finalize(self) -> None:
+        """Take in the parts that are called, and no more: LLVM sees the whole when the function that Python calls is made."""
+        self._raise_if_finalized()
+        for library in dict.fromkeys(self._linking_libraries):
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0  # there is no machine code
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Numba's place for Python objects of a function; parts have none."""
+
+
+class _PartCompiler(Compiler):  # type: ignore[misc]
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.state.library = _Part(self.state.targetctx.codegen(), "part")
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """A decorator: a function that compiled functions call, made a part of them."""
     options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return njit(nogil=True, error_model="numpy", **options)(function)
+    return njit(nogil=True, error_model="numpy", pipeline_class=_PartCompiler, **options)(function)
 
 
 def compiled_at_address(function: Callable[..., Any], signature: Any) -> Any:

@@ -19,6 +19,7 @@ from ...kernels import compiled, inlined
 from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
+from .reference import reference
 from .start import begin, forget, keep_start, pull_outputs
 from .streams import mark
 from .transmit import transmit
@@ -42,6 +43,8 @@ from .vectors import (
 @compiled
 def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
     """Present the samples thread, thread + threads, ... through all phases."""
+    layers, plan, traces, given = reference(layers), reference(plan), reference(traces), reference(given)
+    scratch, kept, seen = reference(scratch), reference(kept), reference(seen)
     M, rows = layers.offset[-1], scratch.state.shape[1]
     pixels, K = scratch.inputs.shape[3], len(traces.share)
     state, snapshots = shifted(pointer(scratch.state), thread * rows * M), pointer(scratch.kept)
@@ -86,7 +89,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
 @inlined
 def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
-    at, key = places(b, p, thread, layers, plan, scratch, kept), given.keys[b, 2]
+    at, key = reference(places(b, p, thread, layers, plan, scratch, kept)), given.keys[b, 2]
     alive = shifted(pointer(given.alive), min(b, len(given.alive) - 1) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
     rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
