@@ -24,15 +24,19 @@ def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> _SHIFTS[2])
 
 
-def words(keys: NDArray[np.uint64], counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def words(keys: NDArray[np.uint64] | np.uint64, counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """64 random bits each: number `counter` of the stream `key`; the two broadcast."""
     return mix(keys + (counters + np.uint64(1)) * GOLDEN)
 
 
 def uniforms(keys: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
     """The first numbers of each stream, uniform in [0, 1) with 53 random bits [..., count]."""
-    drawn = words(np.asarray(keys, np.uint64)[..., None], np.arange(count, dtype=np.uint64))
-    return np.asarray((drawn >> np.uint64(11)) * (1.0 / (1 << 53)), np.float64)
+    return uniform(np.asarray(keys, np.uint64)[..., None], np.arange(count, dtype=np.uint64))
+
+
+def uniform(keys: NDArray[np.uint64] | np.uint64, counters: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Number `counter` of the stream `key`, uniform in [0, 1) with 53 random bits; the two broadcast."""
+    return np.asarray((words(keys, counters) >> np.uint64(11)) * (1.0 / (1 << 53)), np.float64)
 
 
 def streams(seed: int, purpose: int, split: str, epoch: int, samples: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -11,7 +11,7 @@ from eqspike.experiments import changed, experiment
 from eqspike.learners import build
 from eqspike.learning.loop import Hooks, evaluate, make_batch, train
 from eqspike.learning.position import Position
-from eqspike.model.hardware import Hardware, hardware
+from eqspike.model.hardware import Hardware, Write, hardware
 from eqspike.model.parameters import Parameters
 
 SIZES = (40, 30, 20)
@@ -39,7 +39,7 @@ def test_without_faults_nothing_is_copied():
     ideal, update = with_faults(values), updates()
     assert ideal.read(values) is values and ideal.state() == {}
     expected = values.vector - update.vector
-    ideal.write(values, update, 1, 0)
+    ideal.write(values, update, Write(1, 0))
     np.testing.assert_array_equal(values.vector, expected)
 
 
@@ -48,7 +48,7 @@ def test_quantised_weights_stand_on_their_levels(bits):
     values = stored()
     faulty = with_faults(values, f"quantised.bits={bits}", "quantised.reach=[0.5, 0.25]")
     for epoch in range(1, 4):
-        faulty.write(values, updates(seed=epoch), epoch, 0)
+        faulty.write(values, updates(seed=epoch), Write(epoch, 0))
         for weights, reach in zip(values.weights, (0.5, 0.25)):
             levels = weights / (reach / (2 ** (bits - 1) - 1))
             np.testing.assert_allclose(levels, np.round(levels), atol=1e-4)
@@ -66,7 +66,7 @@ def test_stochastic_rounding_is_right_in_the_mean_and_nearest_loses_what_is_smal
         faulty = with_faults(values, "quantised.bits=4", f"quantised.rounding={rounding}")
         update = Parameters(SIZES, np.float32)
         update.synapses[:] = -0.02
-        faulty.write(values, update, 1, 0)
+        faulty.write(values, update, Write(1, 0))
         standard_error = step * np.sqrt(0.14 * 0.86 / len(values.synapses))
         assert values.synapses.mean() == pytest.approx(expected, abs=4 * standard_error)
 
@@ -77,7 +77,7 @@ def test_an_accumulator_keeps_what_the_levels_do_not_show():
     update = Parameters(SIZES, np.float32)
     update.synapses[:] = -0.02
     for epoch, shown in ((1, 0.0), (2, 0.0), (3, 0.0), (4, 1 / 7)):  # half a step is 0.0714
-        faulty.write(values, update, epoch, 0)
+        faulty.write(values, update, Write(epoch, 0))
         np.testing.assert_allclose(faulty.read(values).synapses, shown, atol=1e-6)
     np.testing.assert_allclose(values.synapses, 0.08, atol=1e-6)
 
@@ -86,7 +86,7 @@ def test_noise_of_writing_has_its_size_and_touches_only_what_is_written():
     values, update = stored(), updates()
     update.weights[0][:20] = 0
     before = values.vector.copy()
-    with_faults(values, "writes.relative=0.5", "writes.additive=0.002").write(values, update, 1, 0)
+    with_faults(values, "writes.relative=0.5", "writes.additive=0.002").write(values, update, Write(1, 0))
     wrong = before - values.vector - update.vector  # in float32, but for the rounding
     assert max(np.abs(wrong[:600]).max(), np.abs(wrong[len(values.synapses) :]).max()) < 1e-7, (
         "nothing was asked of these, or they are biases"
@@ -99,7 +99,7 @@ def test_noise_of_writing_has_its_size_and_touches_only_what_is_written():
 def test_a_change_below_the_smallest_is_lost():
     values, update = stored(), updates()
     before = values.vector.copy()
-    with_faults(values, "writes.smallest=0.01").write(values, update, 1, 0)
+    with_faults(values, "writes.smallest=0.01").write(values, update, Write(1, 0))
     small = np.abs(update.synapses) < 0.01
     changed_ = (before - values.vector)[: len(small)]
     assert 0.3 < small.mean() < 0.9 and not changed_[small].any()
@@ -111,7 +111,7 @@ def test_stuck_devices_keep_their_value():
     faulty = with_faults(values, "stuck.share=0.2", "stuck.value=0.7")
     stuck = values.synapses == np.float32(0.7)
     assert stuck.mean() == pytest.approx(0.2, abs=0.05)
-    faulty.write(values, updates(1.0), 1, 0)
+    faulty.write(values, updates(1.0), Write(1, 0))
     np.testing.assert_array_equal(values.synapses == np.float32(0.7), stuck)
 
 
@@ -120,7 +120,7 @@ def test_drift_takes_its_share_with_every_batch():
     before = values.synapses.copy()
     faulty = with_faults(values, "drift.rate=0.01")
     for epoch in range(1, 11):
-        faulty.write(values, update, epoch, 0)
+        faulty.write(values, update, Write(epoch, 0))
     np.testing.assert_allclose(values.synapses, before * 0.99**10, rtol=1e-5)
     aged = with_faults(values, "drift.rate=0.01", "drift.age=100").read(values)
     np.testing.assert_allclose(aged.synapses, values.synapses * 0.99**100, rtol=1e-4)
@@ -129,7 +129,7 @@ def test_drift_takes_its_share_with_every_batch():
 def test_missing_synapses_are_zero_in_both_ways():
     values = stored()
     faulty = with_faults(values, "missing.share=0.3", "missing.fan_in=25", "feedback.kind=own")
-    faulty.write(values, updates(1.0), 1, 0)
+    faulty.write(values, updates(1.0), Write(1, 0))
     acting = faulty.read(values)
     for weights, down, inputs in zip(acting.weights, acting.down, SIZES):
         np.testing.assert_array_equal(weights == 0, down == 0)
@@ -146,10 +146,10 @@ def test_memristors_slow_down_toward_their_bound(pair):
     )
     update.synapses[:] = -0.01  # one pulse up
     for epoch in range(1, 31):
-        faulty.write(values, update, epoch, 0)
+        faulty.write(values, update, Write(epoch, 0))
     np.testing.assert_allclose(values.synapses, 0.5 * (1 - (1 - 0.01 / 0.5) ** 30), rtol=1e-9)
     update.synapses[:] = 0.01
-    faulty.write(values, update, 31, 0)
+    faulty.write(values, update, Write(31, 0))
     down = 0.5 * (1 - (1 - 0.01 / 0.5) ** 30) - (0.01 if pair else 0.01 * (1 + 0.227242 / 0.5))
     np.testing.assert_allclose(values.synapses, down, rtol=1e-5)
 
@@ -159,7 +159,7 @@ def test_pulses_are_right_in_the_mean_and_spread_between_devices():
     faulty = with_faults(values, "memristive.dw_min=0.01", "memristive.w_max=100.0", "memristive.dw_min_dtod=0.3")
     update.synapses[:] = -0.004
     for epoch in range(1, 101):
-        faulty.write(values, update, epoch, 0)
+        faulty.write(values, update, Write(epoch, 0))
     assert values.synapses.mean() == pytest.approx(0.4, rel=0.05)
     assert np.std(values.synapses) == pytest.approx(0.4 * 0.3, rel=0.35)
 
@@ -173,15 +173,37 @@ def test_a_way_down_of_its_own_becomes_the_way_up_by_decay():
         apart.append(np.linalg.norm(acting.down[1] - acting.weights[1]))
         update = Parameters(SIZES, np.float32)
         update.vector[:] = rng.normal(0, 0.01, len(update.vector))
-        faulty.write(values, update, epoch, 0)
+        faulty.write(values, update, Write(epoch, 0))
     np.testing.assert_allclose(apart, apart[0] * 0.95 ** np.arange(100), rtol=1e-3)
+
+
+def test_the_decay_of_a_way_down_falls_with_the_learning_rates():
+    values, update = stored(), Parameters(SIZES, np.float32)
+    faulty = with_faults(values, "feedback.kind='own'", "feedback.decay=0.1")
+    before = values.weights[1].copy()
+    faulty.write(values, update, Write(1, 0, factor=0.0))
+    np.testing.assert_array_equal(values.weights[1], before)
+    faulty.write(values, update, Write(1, 1, factor=0.5))
+    np.testing.assert_allclose(values.weights[1], 0.95 * before, rtol=1e-6)
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_what_rounds_both_ways_alike_lets_them_keep_their_distance(alike):
+    values = stored()
+    quantised = ("bits=6", "reach=[4.0]", f"alike={str(alike).lower()}")
+    faulty = with_faults(values, "feedback.kind='own'", *(f"quantised.{setting}" for setting in quantised))
+    before = faulty.read(values).down[1] - faulty.read(values).weights[1]
+    for epoch in range(1, 20):
+        faulty.write(values, updates(0.05, epoch), Write(epoch, 0))
+    after = faulty.read(values).down[1] - faulty.read(values).weights[1]
+    assert np.allclose(after, before, atol=1e-5) == alike
 
 
 def test_a_fixed_way_down_never_changes_and_a_mismatched_one_follows():
     values = stored()
     fixed = with_faults(values, "feedback.kind=fixed")
     before = [w.copy() for w in fixed.read(values).down]
-    fixed.write(values, updates(), 1, 0)
+    fixed.write(values, updates(), Write(1, 0))
     for now, then in zip(fixed.read(values).down[1:], before[1:]):
         np.testing.assert_array_equal(now, then)
     near = with_faults(values, "feedback.kind=tied", "feedback.mismatch=0.1")
@@ -189,7 +211,7 @@ def test_a_fixed_way_down_never_changes_and_a_mismatched_one_follows():
     for epoch in (1, 2):
         acting = near.read(values)
         ratios.append(acting.down[1] / acting.weights[1])
-        near.write(values, updates(), epoch, 0)
+        near.write(values, updates(), Write(epoch, 0))
     np.testing.assert_allclose(ratios[0], ratios[1], rtol=1e-4)
     assert np.std(ratios[0]) == pytest.approx(0.1, rel=0.15) and np.mean(ratios[0]) == pytest.approx(1, abs=0.02)
 

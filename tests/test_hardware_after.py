@@ -138,7 +138,10 @@ def test_evaluate_says_which_faults_came_after_training(ideal):
     run, data = ideal
     at = ["--set", "hardware.quantised.bits=2", "--set", "hardware.stuck.share=0.9", "--json"]
     result = CliRunner().invoke(evaluate_command, [str(run.path), *at], catch_exceptions=False)
-    assert "faults after training: quantised.accumulator = false, quantised.bits = 2" in result.stderr
+    assert (
+        "faults after training: quantised.accumulator = false, quantised.alike = false, quantised.bits = 2"
+        in result.stderr
+    )
     answer = json.loads(result.stdout.splitlines()[-1])
     assert answer["recorded_test_error"] == run.epochs[-1].test_error
     settings = changed(run.experiment, ["hardware.quantised.bits=2", "hardware.stuck.share=0.9"])

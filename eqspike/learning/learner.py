@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment
-from ..model.hardware import Hardware, HardwareSettings
+from ..model.hardware import Hardware, HardwareSettings, Write
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from .work import Work
@@ -83,9 +83,9 @@ class Learner(ABC):
         """A training presentation step by step; None where there are no steps."""
         return None
 
-    def write(self, update: Parameters, batch: Batch) -> None:
-        """Subtract an update from the parameters, as well as the hardware can."""
-        self.hardware.write(self.parameters, update, batch.epoch, int(batch.samples[0]))
+    def write(self, update: Parameters, batch: Batch, factor: float = 1.0) -> None:
+        """Subtract an update from the parameters, as well as the hardware can; `factor` is the schedule's, on the learning rates."""
+        self.hardware.write(self.parameters, update, Write(batch.epoch, int(batch.samples[0]), factor))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint needs beside the parameters."""

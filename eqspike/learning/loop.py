@@ -104,9 +104,7 @@ def train(
             batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
             if experiment.data.shift:
                 batch = shifted(batch, dataset.image_shape, experiment.data.shift, experiment.seed)
-            outcome = _learn(
-                learner, optimiser, batch, rates_at(experiment, at.epoch, first / samples), settings.weight_decay
-            )
+            outcome = _learn(learner, optimiser, batch, experiment, factor_at(experiment, at.epoch, first / samples))
             check_form(learner, outcome, len(batch))
             average.follow(learner.parameters)
             _watch(at, outcome, first, hooks)
@@ -133,22 +131,21 @@ def train(
     return history
 
 
-def rates_at(experiment: Experiment, epoch: int, share: float) -> list[float]:
-    """Learning rate of each weight matrix in an epoch of which the `share` in [0, 1) is over."""
+def factor_at(experiment: Experiment, epoch: int, share: float) -> float:
+    """What the schedule makes of the learning rates in an epoch of which the `share` in [0, 1) is over."""
     settings, schedule = experiment.training, schedules[experiment.schedule.name]
-    factor = schedule.factor(experiment.schedule, epoch, share, settings.epochs, settings.decay)
-    return [rate * factor for rate in experiment.per_layer(settings.learning_rates)]
+    return schedule.factor(experiment.schedule, epoch, share, settings.epochs, settings.decay)
 
 
-def _learn(
-    learner: Learner, optimiser: Optimiser, batch: Batch, rates: list[float], weight_decay: float = 0.0
-) -> Outcome:
+def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Experiment, factor: float) -> Outcome:
+    settings = experiment.training
+    rates = [rate * factor for rate in experiment.per_layer(settings.learning_rates)]
     gradient, outcome = learner.gradient(batch)
     update = optimiser.update(gradient, rates)
-    if weight_decay:
+    if settings.weight_decay:
         for slope, weights, rate in zip(update.weights, learner.parameters.weights, rates, strict=True):
-            slope += weights.dtype.type(rate * weight_decay) * weights
-    learner.write(update, batch)
+            slope += weights.dtype.type(rate * settings.weight_decay) * weights
+    learner.write(update, batch, factor)
     return outcome
 
 

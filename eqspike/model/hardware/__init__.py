@@ -15,7 +15,7 @@ weights of the first coupling, since nothing goes down to the input.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import EqspikeError
-from ...randomness import HARDWARE, generator, stream
+from ...randomness import HARDWARE, generator, stream, uniform
 from ...reading import refill
 from ...registry import Registry
 from ...settings import Part
@@ -43,6 +43,16 @@ class FaultSettings(Part):
 
 class HardwareSettings(Part):
     """The faults that are on, by name: a field for each."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write of all weights, and what keys its random numbers: the epoch and the first sample of its batch."""
+
+    epoch: int
+    sample: int
+    factor: float = 1.0  # of the schedule, on the learning rates
+    after: bool = False  # the update has been subtracted
 
 
 @dataclass(frozen=True)
@@ -80,9 +90,16 @@ class Cells:
         """Draws what differs from device to device, always the same; `shared`: the same for both ways."""
         return generator(self.seed, HARDWARE, sample=2 if shared else PATHS.index(self.path))
 
-    def draw(self, epoch: int, sample: int, after: bool) -> np.random.Generator:
+    def draw(self, write: Write) -> np.random.Generator:
         """Draws what differs from write to write, before or after the sum."""
-        return generator(self.seed, HARDWARE, epoch=epoch, sample=4 * sample + 2 * after + PATHS.index(self.path))
+        place = 4 * write.sample + 2 * write.after + PATHS.index(self.path)
+        return generator(self.seed, HARDWARE, epoch=write.epoch, sample=place)
+
+    def alike(self, write: Write, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """A number in [0, 1) for each of these weights, other ones with each write but the same for both ways."""
+        first = len(self.parameters.synapses) - self.count
+        key = np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=4 * write.sample + 2 * write.after))
+        return uniform(key, (places + first).astype(np.uint64))
 
 
 def of_spikes(settings: HardwareSettings) -> list[str]:
@@ -108,10 +125,10 @@ class Fault:
         if state:
             self.restore(state)
 
-    def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def change(self, update: NDArray[Any], stored: NDArray[Any], write: Write) -> None:
         """Make of the update, in place, what will be subtracted from `stored`."""
 
-    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def settle(self, stored: NDArray[Any], write: Write) -> None:
         """Make of the sum that was written, in place, what the devices keep of it."""
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:
@@ -212,8 +229,8 @@ class Hardware:
             weights = fault.read(weights)
         return weights
 
-    def write(self, stored: Parameters, update: Parameters, epoch: int, sample: int) -> None:
-        """Subtract an update from what is stored, in place; (epoch, first sample of the batch) key its random numbers."""
+    def write(self, stored: Parameters, update: Parameters, write: Write) -> None:
+        """Subtract an update from what is stored, in place."""
         if not self._kinds:
             stored.vector -= update.vector
             return
@@ -222,12 +239,10 @@ class Hardware:
         for path, weights in self._kept(stored):
             change = update.synapses[-len(weights) :].copy() if len(weights) else weights.copy()
             for fault in self.faults[path]:
-                if type(fault).change is not Fault.change:  # a draw that nobody looks at takes time too
-                    fault.change(change, weights, fault.cells.draw(epoch, sample, after=False))
+                fault.change(change, weights, write)
             weights -= change
             for fault in self.faults[path]:
-                if type(fault).settle is not Fault.settle:
-                    fault.settle(weights, fault.cells.draw(epoch, sample, after=True))
+                fault.settle(weights, replace(write, after=True))
 
     def model(self, model: Model) -> Model:
         """The spiking network with these faults in it."""

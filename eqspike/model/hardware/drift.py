@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from . import Cells, Fault, FaultSettings, hardware
+from . import Cells, Fault, FaultSettings, Write, hardware
 
 
 class DriftSettings(FaultSettings):
@@ -36,7 +36,7 @@ class Drift(Fault):
         normal = cells.frozen().standard_normal(cells.count)
         self.kept = (1 - np.minimum(settings.rate * np.exp(settings.spread * normal), 1)).astype(cells.dtype)
 
-    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def settle(self, stored: NDArray[Any], write: Write) -> None:
         stored *= self.kept
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:

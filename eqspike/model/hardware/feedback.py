@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..parameters import Parameters
-from . import DOWN, Cells, Fault, FaultSettings, hardware
+from . import DOWN, Cells, Fault, FaultSettings, Write, hardware
 
 
 class FeedbackSettings(FaultSettings):
     """The way down."""
 
     kind: Literal["tied", "own", "fixed"] = "own"
-    decay: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share that both ways lose with each batch, kind "own"
+    decay: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # share that both ways lose with each batch, kind "own"; falls with the learning rates
+    )
     mismatch: Annotated[float, Field(ge=0, le=10)] = 0.0  # standard deviation, relative
 
 
@@ -41,7 +43,6 @@ class Feedback(Fault):
         super().__init__(settings, cells)
         normal = cells.frozen(shared=True).standard_normal(len(cells.parameters.synapses))
         self.factor = (1 + settings.mismatch * normal).astype(cells.dtype)
-        self.kept = cells.dtype.type(1 - settings.decay)
         self.first = 0 if cells.path == DOWN else cells.counts[0]  # weight that has a way down
 
     def own_way_down(self, parameters: Parameters, trained: bool) -> NDArray[Any] | None:
@@ -54,13 +55,13 @@ class Feedback(Fault):
         drawn = [draw.uniform(-reach, reach, w.size) for w, reach in zip(parameters.weights, reaches, strict=True)]
         return np.concatenate(drawn)[self.first :].astype(self.cells.dtype)
 
-    def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def change(self, update: NDArray[Any], stored: NDArray[Any], write: Write) -> None:
         if self.settings.kind == "fixed" and self.cells.path == DOWN:
             update[:] = 0
 
-    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def settle(self, stored: NDArray[Any], write: Write) -> None:
         if self.settings.kind == "own" and self.settings.decay:
-            stored[self.first :] *= self.kept
+            stored[self.first :] *= stored.dtype.type(1 - self.settings.decay * write.factor)
 
     def downward(self, weights: NDArray[Any]) -> NDArray[Any]:
         return weights * self.factor if self.settings.mismatch else weights

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ...reading import refill
 from ...settings import Positive
-from . import Cells, Fault, FaultSettings, hardware
+from . import Cells, Fault, FaultSettings, Write, hardware
 
 Share = Annotated[float, Field(ge=0, le=10)]
 
@@ -62,7 +62,8 @@ class Memristive(Fault):
         np.clip(stored, -self.bound, self.bound, out=stored)
         self.minus[:] = np.maximum(-stored, 0)
 
-    def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def change(self, update: NDArray[Any], stored: NDArray[Any], write: Write) -> None:
+        draw = self.cells.draw(write)
         settings, dtype = self.settings, update.dtype
         pulses = np.floor(np.abs(update) / dtype.type(settings.dw_min) + draw.random(len(update), dtype))
         noise = 1 + dtype.type(settings.dw_min_std) * draw.standard_normal(len(update), dtype) / np.sqrt(

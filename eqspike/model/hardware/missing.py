@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...settings import Count
-from . import Cells, Fault, FaultSettings, hardware
+from . import Cells, Fault, FaultSettings, Write, hardware
 
 
 class MissingSettings(FaultSettings):
@@ -41,5 +41,5 @@ class Missing(Fault):
     def program(self, stored: NDArray[Any]) -> None:
         stored[self.absent] = 0
 
-    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def settle(self, stored: NDArray[Any], write: Write) -> None:
         stored[self.absent] = 0

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ...reading import refill
 from ...settings import PerLayer
-from . import Cells, Fault, FaultSettings, hardware
+from . import Cells, Fault, FaultSettings, Write, hardware
 
 HEADROOM = 4.0  # that weights have to grow, times the largest of the first ones
 
@@ -35,6 +35,7 @@ class QuantisedSettings(FaultSettings):
     )
     quantile: Annotated[float, Field(gt=0, le=1)] = 0.999  # of |w| of a trained network, without `reach`
     rounding: Literal["nearest", "stochastic"] = "stochastic"
+    alike: bool = False  # one random number rounds a weight of both ways, as where one circuit writes both
     accumulator: bool = False  # sums are kept in full precision beside the devices
 
 
@@ -79,7 +80,7 @@ class Quantised(Fault):
             refill(self.largest, state, "reach", np.finfo(float).tiny)
             self._scale()
 
-    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def settle(self, stored: NDArray[Any], write: Write) -> None:
         if self.settings.accumulator:
             np.clip(stored, -self.reach, self.reach, out=stored)
             return
@@ -89,7 +90,11 @@ class Quantised(Fault):
             return
         between = np.flatnonzero(nearest != stored)  # of a batch of one most weights have not moved
         step, reach = self.step[between], self.reach[between]
-        level = np.floor(stored[between] / step + draw.random(len(between), stored.dtype))
+        if self.settings.alike:
+            share = self.cells.alike(write, between).astype(stored.dtype)
+        else:
+            share = self.cells.draw(write).random(len(between), stored.dtype)
+        level = np.floor(stored[between] / step + share)
         stored[between] = np.clip(level * step, -reach, reach)
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:

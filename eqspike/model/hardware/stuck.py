@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from . import Cells, Fault, FaultSettings, hardware
+from . import Cells, Fault, FaultSettings, Write, hardware
 
 
 class StuckSettings(FaultSettings):
@@ -34,5 +33,5 @@ class Stuck(Fault):
     def program(self, stored: NDArray[Any]) -> None:
         stored[self.held] = self.settings.value
 
-    def settle(self, stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def settle(self, stored: NDArray[Any], write: Write) -> None:
         self.program(stored)

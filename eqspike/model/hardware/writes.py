@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from . import Fault, FaultSettings, hardware
+from . import Fault, FaultSettings, Write, hardware
 
 Threshold = Annotated[float, Field(ge=0, le=1e3, json_schema_extra={"unit": "threshold"})]
 
@@ -33,7 +33,8 @@ class Writes(Fault):
     Settings = WritesSettings
     stage = 10
 
-    def change(self, update: NDArray[Any], stored: NDArray[Any], draw: np.random.Generator) -> None:
+    def change(self, update: NDArray[Any], stored: NDArray[Any], write: Write) -> None:
+        draw = self.cells.draw(write)
         written = (update != 0) & (np.abs(update) >= self.settings.smallest)
         noise = draw.standard_normal((2, len(update)), update.dtype)
         noisy = update * (1 + update.dtype.type(self.settings.relative) * noise[0])
