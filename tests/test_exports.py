@@ -84,6 +84,14 @@ def archive(run, path, **changes) -> None:
     np.savez_compressed(path, sha256=npz.digest(contents), **contents)
 
 
+def test_an_archive_holds_what_was_given_and_nothing_else(run, tmp_path):
+    """Before NumPy 2.1 an option of `savez` was one array more."""
+    writer("npz")(of_run(run), tmp_path / "w.npz")
+    arrays = {f"{kind}_{n}" for kind in ("weights", "biases") for n in range(3)}
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as file:
+        assert {*file} == {*arrays, "format", "format_version", "experiment", "provenance", "sha256"}
+
+
 def test_an_archive_that_swells_is_not_read(run, tmp_path):
     """3 MB of zeros took 6.9 GB."""
     wide = experiment(changes=["network.hidden=[9000, 9000]", "training.batch_size=1"])

@@ -40,7 +40,7 @@ def write_npz(weights: Weights, path: Path) -> None:
     contents["format_version"] = np.asarray(FORMAT_VERSION)
 
     archive = io.BytesIO()
-    np.savez_compressed(archive, allow_pickle=False, sha256=digest(contents), **contents)
+    np.savez_compressed(archive, sha256=digest(contents), **contents)
     write_bytes(path, archive.getbuffer())
 
 
