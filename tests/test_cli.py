@@ -99,6 +99,15 @@ def test_a_model_can_be_named(tmp_path):
     assert json.loads(done.stdout)["name"] == "eqspike_300"
 
 
+def test_directories_of_another_program_hide_no_model(tmp_path):
+    for kind in ("models", "protocols", "chips"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "eqspike_300.toml").write_text("of = 'another'")
+    assert "eqspike_100" in (listed := run_sim("models", cwd=tmp_path).stdout) and "another" not in listed
+    done = run_sim("train", "eqspike_300", *QUICK, "--set", "data.name=digits", "--json", "--quiet", cwd=tmp_path)
+    assert json.loads(done.stdout)["name"] == "eqspike_300"
+
+
 BAD = {
     "unknown key": (["train", "--set", "training.speed=3"], "training.speed is an unknown setting"),
     "wrong type": (["train", "--epochs", "many"], "many"),

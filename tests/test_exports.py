@@ -172,6 +172,18 @@ def test_weights_that_only_another_precision_holds(run, data, tmp_path):
     assert "w.npz" in message and "too large for float32" in message and not (tmp_path / "X").exists()
 
 
+def test_complex_weights_are_refused(run, tmp_path):
+    """Their imaginary part was dropped."""
+    archive(run, tmp_path / "w.npz", weights_0=np.full((64, 12), 1 + 1j))
+    writer("hdf5")(of_run(run), tmp_path / "w.h5")
+    spoil(
+        tmp_path / "w.h5",
+        lambda file: (file.__delitem__("weights/0"), file.__setitem__("weights/0", np.full((64, 12), 1j))),
+    )
+    for name in ("w.npz", "w.h5"):
+        assert "weights or biases are not real numbers" in refusal(load_weights, tmp_path / name)
+
+
 def test_training_starts_from_an_export(run, data, tmp_path):
     writer("npz")(of_run(run), tmp_path / "weights.npz")
     still = experiment(changes=[*SETTINGS, "training.learning_rates=[1e-30]"])  # too little to move a float32
