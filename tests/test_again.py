@@ -78,15 +78,6 @@ def test_the_page_shows_the_command_as_it_is(text):
     assert html.unescape(shown) == report.command(run)
 
 
-def test_the_page_says_which_versions_made_the_first_part():
-    settings = experiment(changes=["training.epochs=1", "network.hidden=[]"])
-    run, learner = trained(settings, DIGITS)
-    assert "with other versions" not in report.page(run, DIGITS, learner)
-    run.earlier_versions = ({**run.versions, "numpy": "1.0.99"},)
-    page = report.page(run, DIGITS, learner)
-    assert "with other versions" in page and "1.0.99, then" in page
-
-
 def test_a_name_that_is_no_text_is_told_before_training(tmp_path):
     """Linux allows any bytes in a name, a run file text alone."""
     settings = experiment(changes=["training.epochs=1", "network.hidden=[]"])
