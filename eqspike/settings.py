@@ -98,8 +98,11 @@ def as_toml(value: Any) -> str:
     if isinstance(value, Mapping):
         pairs = (f"{as_toml(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
         return f"{{{', '.join(pairs)}}}"
-    if isinstance(value, str):  # TOML's basic strings are JSON's, but for one more character that has to be escaped
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    if isinstance(
+        value, str
+    ):  # TOML's basic strings are JSON's; what cannot be shown is escaped, halves of characters cannot be
+        quoted = json.dumps(value, ensure_ascii=False)
+        return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else f"\\U{ord(c):08X}" for c in quoted)
     return repr(value)
 
 

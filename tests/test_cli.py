@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from eqspike.cli import cli
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("--epochs", "1", "--limit-train", "60", "--limit-test", "40")
@@ -82,7 +85,25 @@ def test_models_lists_every_model(tmp_path):
         assert path.stem in text
 
 
+def test_alone_it_prints_its_help(tmp_path):
+    done, expected = run_sim(cwd=tmp_path), CliRunner().invoke(cli, [])
+    assert done.returncode == expected.exit_code == 2 and done.stdout == expected.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("Usage: eqspike [OPTIONS] COMMAND")
+    assert [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]] == cli.list_commands(None)
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_model_can_be_named(tmp_path):
+    done = run_sim("train", "eqspike_300", *QUICK, "--set", "data.name=digits", "--json", "--quiet", cwd=tmp_path)
+    assert json.loads(done.stdout)["name"] == "eqspike_300"
+
+
+def test_directories_of_another_program_hide_no_model(tmp_path):
+    for kind in ("models", "protocols", "chips"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "eqspike_300.toml").write_text("of = 'another'")
+    assert "eqspike_100" in (listed := run_sim("models", cwd=tmp_path).stdout) and "another" not in listed
     done = run_sim("train", "eqspike_300", *QUICK, "--set", "data.name=digits", "--json", "--quiet", cwd=tmp_path)
     assert json.loads(done.stdout)["name"] == "eqspike_300"
 

@@ -74,7 +74,10 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(runs, tmp_path):
     figure.savefig(tmp_path / "a.png")
     assert r"$\frac$" in figure.axes[0].get_legend().get_texts()[1].get_text().replace(r"\$", "$")
     page = comparison.page(twice, "45nm")
-    assert "<td>spikes, seed 0 ($\\frac$&lt;b&gt; [31m)</td>" in page and "\x1b" not in page
+    own = (
+        page[: page.index("<script>")] + page[page.rindex("<script>") :]
+    )  # without the library, whose text has all characters
+    assert "<td>spikes, seed 0 ($\\frac$&lt;b&gt; [31m)</td>" in own and "\x1b" not in own
 
 
 def test_what_cannot_be_compared(runs):

@@ -192,6 +192,22 @@ def test_a_gpu_of_ones_own_that_does_no_products_is_compared_with_nothing(tmp_pa
     assert "mine" in screen.file.getvalue() and "times below" not in screen.file.getvalue()
 
 
+@pytest.mark.parametrize("price", ["0.0", "5e-324", "1e-300", "1e300", "1e308"])
+def test_prices_from_end_to_end_are_json_or_refused(price, tmp_path):
+    """0 joules were divided by, 1e308 made `Infinity`."""
+    trained(tmp_path, *SETTINGS)
+    device = f"{{ synaptic_event = {price}, neuron_update = {price} }}"
+    (tmp_path / "mine.toml").write_text(
+        f'[[table]]\nname = "mine"\nsource = "measured"\n[table.device]\ncpu = {device}\ngpu = {device}\n'
+    )
+    try:
+        answer = command(tmp_path, "--devices", tmp_path / "mine.toml", "--json").stdout
+    except EqspikeError as error:
+        assert "mine.toml" in str(error) and "\n" not in str(error)
+    else:
+        json.loads(answer, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+
 def test_what_cannot_be_estimated(spiking):
     with pytest.raises(EqspikeError, match="no table knows it; there are cpu, gpu"):
         energy.estimates(spiking, device_tables(), ["abacus"])

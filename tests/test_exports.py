@@ -84,6 +84,14 @@ def archive(run, path, **changes) -> None:
     np.savez_compressed(path, sha256=npz.digest(contents), **contents)
 
 
+def test_an_archive_holds_what_was_given_and_nothing_else(run, tmp_path):
+    """Before NumPy 2.1 an option of `savez` was one array more."""
+    writer("npz")(of_run(run), tmp_path / "w.npz")
+    arrays = {f"{kind}_{n}" for kind in ("weights", "biases") for n in range(3)}
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as file:
+        assert {*file} == {*arrays, "format", "format_version", "experiment", "provenance", "sha256"}
+
+
 def test_an_archive_that_swells_is_not_read(run, tmp_path):
     """3 MB of zeros took 6.9 GB."""
     wide = experiment(changes=["network.hidden=[9000, 9000]", "training.batch_size=1"])
@@ -162,6 +170,18 @@ def test_weights_that_only_another_precision_holds(run, data, tmp_path):
     assert "too large for float32" in refusal(build, narrow, data, weights.parameters)
     message = refusal(lambda: train_run(narrow, data, tmp_path / "X" / "run.h5", start=tmp_path / "w.npz"))
     assert "w.npz" in message and "too large for float32" in message and not (tmp_path / "X").exists()
+
+
+def test_complex_weights_are_refused(run, tmp_path):
+    """Their imaginary part was dropped."""
+    archive(run, tmp_path / "w.npz", weights_0=np.full((64, 12), 1 + 1j))
+    writer("hdf5")(of_run(run), tmp_path / "w.h5")
+    spoil(
+        tmp_path / "w.h5",
+        lambda file: (file.__delitem__("weights/0"), file.__setitem__("weights/0", np.full((64, 12), 1j))),
+    )
+    assert "weights or biases are not real numbers" in refusal(load_weights, tmp_path / "w.npz")
+    assert "holds no plain numbers" in refusal(load_weights, tmp_path / "w.h5")
 
 
 def test_training_starts_from_an_export(run, data, tmp_path):

@@ -80,7 +80,7 @@ def test_in_a_browser(page, browser):
     plots = browser.execute_async_script(  # one question: elements asked for one by one could have moved in between
         """
         const ids = selector => [...document.querySelectorAll(selector)].map(plot => plot.id);
-        const answer = () => arguments[0]([ids(".plot:has(svg.main-svg)"), ids(".plot")]);
+        const answer = () => arguments[0]([ids("div.plot:has(svg.main-svg)"), ids("div.plot")]);
         document.readyState === "complete" ? answer() : addEventListener("load", answer);
         """
     )

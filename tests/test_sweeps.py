@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from small_sweeps import GRID, SMALL, protocol
 
 from eqspike import records, resources
 from eqspike.cli.reproduce import reproduce
-from eqspike.errors import EqspikeError
+from eqspike.errors import EqspikeError, Interrupted
 from eqspike.experiments import validated
 from eqspike.runs.protocol import Point, plan, rows
 from eqspike.runs.run import train_run
@@ -135,7 +136,9 @@ def test_a_worker_that_dies_is_replaced(tmp_path):
 @pytest.fixture
 def cluster(tmp_path):
     """A Dask scheduler and two workers on loopback; gives the address and the workers."""
-    file, environment = tmp_path / "scheduler.json", os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    file, temporary = tmp_path / "scheduler.json", tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "TMPDIR": str(temporary)}
     scheduler = subprocess.Popen(
         [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         + ["--scheduler-file", str(file)],
@@ -177,6 +180,31 @@ def test_dask_cluster_loses_a_worker_and_nothing_else(tmp_path, cluster):
     local = plan(protocol(tmp_path, text))
     run_sweep(local, tmp_path / "local", workers=2)
     assert [weights(point) for point in local] == [weights(point) for point in points]
+
+
+def test_an_interrupted_sweep_on_a_cluster_goes_on_with_the_points_under_way(tmp_path, cluster):
+    address, _ = cluster
+    text = GRID.replace("[0, 1]", "[0, 1, 2]").replace("epochs=2", "epochs=40")
+    points, out, asked = plan(protocol(tmp_path, text)), tmp_path / "out", threading.Event()
+
+    def both_under_way() -> bool:
+        if len([*(tmp_path / "temporary").glob("eqspike-*/run.h5")]) == 2:
+            asked.set()
+        return asked.is_set()
+
+    with pytest.raises(Interrupted, match="with 0 of 6 points finished"):
+        run_sweep(points, out, scheduler=address, stop=both_under_way)
+    stopped = {path: records.load(path) for path in out.glob("*/run.h5")}
+    assert len(stopped) == 2, "those that waited have not begun"
+    for run in stopped.values():
+        assert run.status.startswith("stopped: in epoch") and (run.position.epoch, run.position.done) > (1, 0)
+    assert not [*(tmp_path / "temporary").glob("eqspike-*")]
+
+    again = [point for point in plan(protocol(tmp_path, text)) if out / point.directory / "run.h5" in stopped]
+    run_sweep(again, out, scheduler=address)
+    for point in again:
+        before = stopped[out / point.directory / "run.h5"]
+        assert point.run.created == before.created and len(point.run.epochs) == 40 > len(before.epochs)
 
 
 def test_no_scheduler(tmp_path):

@@ -11,11 +11,12 @@ from networks import network
 
 from eqspike.data import load
 from eqspike.data.batch import Batch
-from eqspike.experiments import experiment
+from eqspike.experiments import changed, experiment
 from eqspike.learners import build
 from eqspike.learners.spiking import Spiking
 from eqspike.learning.health import TrainingStopped
 from eqspike.learning.loop import Hooks, evaluate, train
+from eqspike.learning.position import Position
 from eqspike.model.network import initial_parameters
 
 ROOT = Path(__file__).parents[1]
@@ -116,6 +117,18 @@ def test_same_seed_same_bits_and_other_seed_other_bits():
         for seed, threads in ((0, 1), (0, 2), (0, 4), (1, 1))
     ]  # fmt: skip
     assert bits[0] == bits[1] == bits[2] != bits[3]
+
+
+def test_called_again_it_begins_anew_or_where_it_is_told():
+    settings, data = experiment(changes=["training.epochs=2", "network.hidden=[12]"]), digits().limited(60, 40)
+    learner = build(settings, data)
+    assert [epoch.number for epoch in train(learner, data, settings)] == [1, 2]
+    longer = changed(settings, ["training.epochs=4"])
+    assert [epoch.number for epoch in train(learner, data, longer, position=Position.start(learner, epoch=3))] == [3, 4]
+    whole = build(longer, data)
+    train(whole, data, longer)
+    assert learner.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
+    assert [epoch.number for epoch in train(learner, data, settings)] == [1, 2]
 
 
 def test_initial_weights_are_glorot_uniform():

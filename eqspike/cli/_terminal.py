@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wai
     from ..learning.loop import Epoch
     from ..runs.records import Run
 
-WIDE = 250  # columns where there is no terminal: nothing is cut
+WIDE = 10**6  # columns where there is no terminal: nothing is cut
 
 
 def _plugins(context: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> None:
@@ -68,13 +69,16 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 def screen_for(as_json: bool, quiet: bool) -> Console:
     """Where people read; standard output is left to the JSON object when there is one."""
     stream = sys.stderr if as_json else sys.stdout
-    return Console(stderr=as_json, quiet=quiet, highlight=False, width=None if stream.isatty() else WIDE)
+    width, height = (None, None) if stream.isatty() else (WIDE, 25)  # without both, TERM=dumb is of 80 columns
+    return Console(stderr=as_json, quiet=quiet, highlight=False, width=width, height=height)
 
 
 def program() -> str:
     """The program as the user typed it, for the commands in hints."""
     called = Path(sys.argv[0])
-    return f"python {sys.argv[0]}" if called.suffix == ".py" and called.name != "__main__.py" else "eqspike"
+    return (
+        f"python {shlex.quote(sys.argv[0])}" if called.suffix == ".py" and called.name != "__main__.py" else "eqspike"
+    )
 
 
 def clean(value: object) -> str:

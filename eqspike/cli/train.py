@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,4 +251,6 @@ def _print_result(run: Run, path: Path, screen: Console) -> None:
     last = run.epochs[-1]
     screen.print(f"test accuracy [bold]{1 - last.test_error:.2%}[/], training accuracy {1 - last.train_error:.2%}")
     print_counts(last.test_counts, run, screen)
-    screen.print(f"wrote {clean(path)}; next: {program()} plot {clean(path.parent)}", soft_wrap=True)
+    screen.print(
+        f"wrote {clean(path)}; next: {clean(f'{program()} plot {shlex.quote(str(path.parent))}')}", soft_wrap=True
+    )

@@ -75,7 +75,10 @@ def _check_count(name: str, count: Any, phases: int, layers: int | None) -> None
 
 def _is_name(text: str) -> bool:
     """Whether it can name something in a file."""
-    return 0 < len(text.encode("utf-8", "replace")) <= LONGEST and not {*"/\0"} & {*text} and text not in (".", "..")
+    content = text.encode("utf-8", "replace")
+    return (
+        0 < len(content) <= LONGEST and content.decode() == text and not {*"/\0"} & {*text} and text not in (".", "..")
+    )
 
 
 def _listed(names: Iterable[object]) -> str:

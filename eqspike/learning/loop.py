@@ -104,6 +104,7 @@ def train(
             batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
             if experiment.data.shift:
                 batch = shifted(batch, dataset.image_shape, experiment.data.shift, experiment.seed)
+            learner.check(batch)  # a learner of somebody else's may not
             outcome = _learn(learner, optimiser, batch, experiment, factor_at(experiment, at.epoch, first / samples))
             check_form(learner, outcome, len(batch))
             average.follow(learner.parameters)
@@ -202,6 +203,7 @@ def evaluate(
     counts: dict[str, NDArray[Any]] = {}
     for first in range(0, len(images), TEST_BATCH):
         batch = make_batch(images, np.arange(first, min(first + TEST_BATCH, len(images))), 0, "test")
+        learner.check(batch)
         outcome = learner.predict(batch)
         check_form(learner, outcome, len(batch))
         check_activity(outcome)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ..errors import EqspikeError
 from ..experiments import Experiment, changed, experiment, learners
@@ -53,7 +53,11 @@ class Range(Part):
         return float(rng.uniform(self.low, self.high))
 
 
-Ranges = Annotated[tuple[Range, ...], Field(strict=False, min_length=1)]
+Ranges = Annotated[  # in a union, pydantic 2.8 to 2.10 take no list for a tuple, strict or not
+    tuple[Range, ...],
+    Field(min_length=1),
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
+]
 
 
 class Random(Part):

@@ -163,6 +163,9 @@ def _begun(
     position = Position.start(learner)
     described = records.describe(dataset)
     started_from = str(start or "")
+    for name in (started_from, str(described["location"])):
+        if name.encode("utf-8", "replace").decode() != name:
+            raise EqspikeError(f"{name}: a run file cannot hold this name, which is not text: rename the file")
     run = Run(experiment, position.before, learner.phases, described, position=position, started_from=started_from)
     run.hardware = _kept_of(learner)
     return run, learner

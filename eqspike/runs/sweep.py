@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -154,7 +154,7 @@ def _answers(
 
 
 def _ended(
-    futures: dict[Future[Any], Point], ask_to_stop: Callable[[], None], stop: Callable[[], bool]
+    futures: dict[Future[Any], Point], ask_to_stop: Callable[[Iterable[Future[Any]]], None], stop: Callable[[], bool]
 ) -> Iterator[tuple[Point, Future[Any]]]:
     """Points as they end. Asked to stop, what has not begun does not begin any more."""
     running, asked = {*futures}, False
@@ -164,8 +164,8 @@ def _ended(
             for future in ended:
                 yield futures[future], future
             if stop() and not asked:
-                running, asked = {future for future in running if not future.cancel()}, True
-                ask_to_stop()
+                ask_to_stop(running)
+                running, asked = {future for future in running if not future.cancelled()}, True
     except BaseException:
         for future in futures:
             future.cancel()

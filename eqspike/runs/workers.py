@@ -10,8 +10,8 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -29,6 +29,9 @@ from .run import train_run
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RETRIES = 3  # times that a cluster tries a point whose worker was lost
 _stopping = threading.Event()  # of this worker
+Place = tuple[
+    Executor, Callable[[Iterable[Future[Any]]], None]
+]  # where points run, and what asks those of these futures to stop
 
 
 def load_data(settings: Experiment, data_dir: Path | str | None, progress: Any = lambda *at: None) -> Dataset:
@@ -74,7 +77,7 @@ def _trained(settings: Experiment, dataset: Dataset, path: Path, resume: bool = 
 
 
 @contextmanager
-def local(workers: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
+def local(workers: int) -> Iterator[Place]:
     """So many processes of one thread each, and what asks them to stop."""
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in threads}
@@ -82,7 +85,9 @@ def local(workers: int) -> Iterator[tuple[Executor, Callable[[], None]]]:
     try:
         with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as executor:
 
-            def stop() -> None:
+            def stop(futures: Iterable[Future[Any]]) -> None:
+                for future in futures:
+                    future.cancel()  # those that have not begun
                 for pid in [*(executor._processes or ())]:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGTERM)
@@ -104,8 +109,11 @@ def signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def cluster(scheduler: str) -> Iterator[tuple[Executor, Callable[[], None]]]:
-    """The workers of a Dask scheduler, and what asks them to stop. Raises EqspikeError if none answers."""
+def cluster(scheduler: str) -> Iterator[Place]:
+    """The workers of a Dask scheduler, and what asks them to stop. Raises EqspikeError if none answers.
+
+    Its futures do not know what has begun, and would all be cancelled: who was asked to stop says so of each.
+    """
     try:
         from distributed import Client
     except ImportError as error:
@@ -118,7 +126,7 @@ def cluster(scheduler: str) -> Iterator[tuple[Executor, Callable[[], None]]]:
         client.run(_stop_points, False, on_error="ignore")
         yield (
             client.get_executor(pure=False, retries=RETRIES),
-            lambda: client.run(_stop_points, True, on_error="ignore"),
+            lambda futures: client.run(_stop_points, True, on_error="ignore"),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from base64 import b64encode
 from collections.abc import Sequence
@@ -84,11 +85,19 @@ def data(run: Run, evaluation: Evaluation, dataset: Dataset, learner: Learner) -
 
 def command(run: Run, program: str = "eqspike") -> str:
     """The command that trains this run again."""
-    words = [f"--plugin {shlex.quote(str(path))}" for path in plugins]
-    words += [f"--set {shlex.quote(change)}" for change in run.experiment.changes()]
+    words = [f"--plugin {_word(str(path))}" for path in plugins]
+    words += [f"--set {_word(change)}" for change in run.experiment.changes()]
     if run.started_from:
-        words.append(f"--init-from {shlex.quote(run.started_from)}")
+        words.append(f"--init-from {_word(run.started_from)}")
     return " ".join([f"{program} train", *words])
+
+
+def _word(text: str) -> str:
+    """Text as a word of a command line; with bytes that cannot be shown, as bash and zsh read them."""
+    if text.isprintable():
+        return shlex.quote(text)
+    shown = (c if c.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c)) for c in text)
+    return "$'" + "".join(f"\\{c}" if c in "'\\" else c for c in shown) + "'"
 
 
 def _totals(run: Run) -> dict[str, float]:

@@ -36,11 +36,11 @@ def write_npz(weights: Weights, path: Path) -> None:
     if weights.hardware:
         arrays |= {f"hardware/{name}": values for name, values in weights.hardware.items()}
         texts["hardware"] = json.dumps([*weights.hardware])
-    contents: dict[str, NDArray[Any]] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
+    contents: dict[str, Any] = {n: np.asarray(v) for n, v in {"format": FORMAT, **texts, **arrays}.items()}
     contents["format_version"] = np.asarray(FORMAT_VERSION)
 
     archive = io.BytesIO()
-    np.savez_compressed(archive, allow_pickle=False, sha256=digest(contents), **contents)
+    np.savez_compressed(archive, sha256=digest(contents), **contents)
     write_bytes(path, archive.getbuffer())
 
 
