@@ -1,7 +1,7 @@
 """The training loop, the same for every learner.
 
 for each epoch, for each mini-batch in a random order:
-    settle freely, settle nudged        learner.gradient
+    settle freely, settle nudged        learner.training_gradient
     update = rates * gradient           optimiser, schedule
     W <- W - update                     learner.write: as well as the hardware can
 then predict the test set
@@ -143,7 +143,7 @@ def rates_at(experiment: Experiment, epoch: int, share: float) -> list[float]:
 def _learn(
     learner: Learner, optimiser: Optimiser, batch: Batch, rates: list[float], weight_decay: float = 0.0
 ) -> Outcome:
-    gradient, outcome = learner.gradient(batch)
+    gradient, outcome = learner.training_gradient(batch, rates)
     update = optimiser.update(gradient, rates)
     if weight_decay:
         for slope, weights, rate in zip(update.weights, learner.parameters.weights, rates, strict=True):
