@@ -64,16 +64,14 @@ def compare_engines(
     batch: Batch,
     names: Sequence[str | EngineSettings] = ("brian2", "fast"),
     least: float = 0.02,
-    rates: Sequence[float] | None = None,
 ) -> list[Presentation]:
     """Present a batch in several engines, by name (float64) or with their settings; the first is the reference.
 
     Raises AssertionError for other spikes, membranes, traces or weight changes, and where a layer hardly spikes (less than
-    `least` per neuron and step), since such a comparison would be empty. With `rates` weights change meanwhile.
+    `least` per neuron and step), since such a comparison would be empty.
     """
-    told: dict[str, Any] = {} if rates is None else {"rates": rates}
     settings = [EngineSettings(name=n, precision="float64") if isinstance(n, str) else n for n in names]
-    results = [engines[s.name](model, s).present(parameters, batch, model.training(), True, **told) for s in settings]
+    results = [engines[s.name](model, s).present(parameters, batch, model.training(), record=True) for s in settings]
     first = results[0]
     assert first.recording is not None and first.change is not None
     direct = isinstance(model.encoding.encode(batch.images, 1), Direct)

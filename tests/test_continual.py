@@ -17,31 +17,41 @@ from eqspike.learning.loop import make_batch, train
 from eqspike.model.rules import rules
 from eqspike.randomness import MEMBRANE, uniforms
 from eqspike.runs.run import train_run
-from eqspike.testing import batch_for, compare_engines, scenario
+from eqspike.testing import scenario
 
 CONTINUAL = ("plasticity.continual=true", "training.batch_size=1")
-ONE_SIGN = "plasticity.beta_sign=fixed"
+ENGINES = ("brian2", "fast")
 
 
-def compare(*changes: str, rate: float = 0.02, sizes: tuple[int, ...] = (12, 9, 7, 4), first: int = 0) -> None:
-    """Several presentations, each with the weights that the one before has left: as training would have them."""
-    model, values, _ = scenario(*changes, sizes=sizes)
-    rates = [rate * (1 + n / 2) for n in range(len(sizes) - 1)]
-    still = engines["fast"](model, EngineSettings(precision="float64"))
-    for sample in range(first, first + 3):
-        batch = batch_for(sizes[0], sizes[-1])[sample : sample + 1]
-        result = compare_engines(model, values, batch, least=0.01, rates=rates)[0]
-        plain = still.present(values, batch, model.training())
-        assert any((a != b).any() for a, b in zip(result.spikes, plain.spikes)), "the weights' change is not felt"
+def compare(*changes: str, rate: float = 0.02, sizes: tuple[int, ...] = (12, 9, 7, 4)) -> None:
+    """Several presentations, each with the weights that the one before has left, or nearly: as training would have them."""
+    model, values, batch = scenario(*changes, sizes=sizes)
+    reference, fast = (engines[name](model, EngineSettings(name=name, precision="float64")) for name in ENGINES)
+    rates, phases = [rate * (1 + n / 2) for n in range(len(sizes) - 1)], model.training()
+    for sample in range(3):
+        one = batch[sample : sample + 1]
+        plain = fast.present(values, one, phases)
+        shown, found = (engine.present(values, one, phases, True, rates=rates) for engine in (reference, fast))
+        for layer, (own, other) in enumerate(zip(shown.recording.spikes, found.recording.spikes, strict=True)):
+            np.testing.assert_array_equal(other, own, f"spikes of layer {layer}")
+        assert shown.recording.spikes[-1].sum() > 10, "hardly a spike: the comparison would be empty"
+        assert any((a != b).any() for a, b in zip(found.spikes, plain.spikes)), "the weights' change is not felt"
+        np.testing.assert_allclose(found.change.vector, shown.change.vector, atol=1e-9)
+        for own, other in zip(shown.spikes, found.spikes, strict=True):
+            np.testing.assert_array_equal(other, own)
         for kind in ("weights", "biases"):
-            for old, change, step in zip(getattr(values, kind), getattr(result.change, kind), rates, strict=True):
+            for old, change, step in zip(getattr(values, kind), getattr(shown.change, kind), rates, strict=True):
                 old -= np.clip(step * change, -0.05, 0.05)  # so that the next one is active too
 
 
-@pytest.mark.parametrize("sizes", [(12, 4), (12, 9, 4), (12, 9, 7, 4)], ids=str)
+@pytest.mark.parametrize("sizes", [(12, 4), (12, 9, 4)], ids=str)
+def test_engines_agree_on_other_depths(sizes):
+    compare(sizes=sizes)
+
+
 @pytest.mark.parametrize("estimator", rules.names())
-def test_engines_agree(estimator, sizes):
-    compare(f"plasticity.estimator={estimator}", sizes=sizes)
+def test_engines_agree(estimator):
+    compare(f"plasticity.estimator={estimator}")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +145,7 @@ def test_at_a_small_rate_it_is_the_ordinary_rule(estimator, engine):
     settings = network((7, 5), *CONTINUAL, f"plasticity.estimator={estimator}")
     learner, batch = make(engine, settings, parameters((9, 7, 5, 3))), samples(1, 9, 3)
     ordinary = learner.gradient(batch)[0].copy()
-    found, outcome = learner.training_gradient(batch, [1e-7] * 3)
+    found, outcome = learner.training_gradient(batch, [1e-9] * 3)
     np.testing.assert_allclose(found.vector, ordinary.vector, rtol=1e-3, atol=1e-6)
     expected = learner.gradient(batch)[1].counts
     for name, count in outcome.counts.items():
