@@ -65,11 +65,18 @@ class Engine(ABC):
 
     @abstractmethod
     def present(
-        self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
+        self,
+        parameters: Parameters,
+        batch: Batch,
+        phases: Sequence[Phase],
+        record: bool = False,
+        scale: float = 1.0,
+        rates: Sequence[float] | None = None,
     ) -> Presentation:
         """Present a batch, which fits the network, through `phases`; the rule's change comes times `scale`.
 
-        Raises NotANumber if a state leaves the numbers.
+        With `rates`, one for each coupling, the weights are `parameters - rates * change` at every moment, of the change so
+        far: see `model/continual.py`. Raises NotANumber if a state leaves the numbers.
         """
 
 

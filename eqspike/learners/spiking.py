@@ -16,6 +16,7 @@ from ..experiments import TEST_BATCH, Experiment, learners
 from ..learning.arithmetic import count_zeros
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
+from ..model.continual import check_model, check_settings
 from ..model.couplings import Coupling
 from ..model.dropout import alive, amplify
 from ..model.encodings import EncodingSettings, encodings
@@ -70,6 +71,8 @@ class SpikingExperiment(Experiment):
         with about("plasticity.nudge"):
             nudges[plasticity.nudge]
         model_of(self, ())  # whose parts say what does not fit
+        if plasticity.continual:
+            check_settings(self)
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
@@ -120,6 +123,9 @@ class Spiking(Learner):
         self.experiment = experiment
         self.hardware = Hardware(experiment.hardware, self.parameters, experiment.seed)
         self.model = self.hardware.model(model_of(experiment, parameters.couplings))
+        plasticity: Any = experiment.plasticity
+        if plasticity.continual:
+            check_model(self.model)
         self.engine = engines[experiment.engine.name](self.model, experiment.engine)
         self.phases = phase_names(self.model.training())
         self._known_rows: dict[
@@ -160,11 +166,20 @@ class Spiking(Learner):
             revive(change, seen.activity[-1], batch.labels, self.model, plasticity.revival)
         return change, seen
 
-    def _gradient(self, batch: Batch, sign: int, samples: int) -> tuple[Parameters, Outcome]:
+    def training_gradient(self, batch: Batch, rates: Sequence[float]) -> tuple[Parameters, Outcome]:
+        """As `gradient`, of weights that stay as they are; under `plasticity.continual` of weights that change meanwhile."""
+        plasticity: Any = self.model.plasticity
+        if not plasticity.continual:
+            return self.gradient(batch)
+        return self._gradient(batch, self._beta_sign(batch), len(batch), rates)
+
+    def _gradient(
+        self, batch: Batch, sign: int, samples: int, rates: Sequence[float] | None = None
+    ) -> tuple[Parameters, Outcome]:
         """Of the samples of a batch of so many that are nudged under one sign of beta."""
         phases = self.model.training(sign)
         scale = -1 / (self.model.rule.divisor(phases) * samples)
-        presentation = self.present(self._dropped(batch), phases, scale=scale)
+        presentation = self.present(self._dropped(batch), phases, False, scale, rates)
         assert presentation.change is not None
         if self._dropout:
             amplify(presentation.change, self._dropout)
@@ -174,14 +189,23 @@ class Spiking(Learner):
         """A training presentation, step by step."""
         return self.present(self._dropped(batch), self.model.training(), record=True).recording
 
-    def present(self, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0) -> Presentation:
+    def present(
+        self,
+        batch: Batch,
+        phases: Sequence[Phase],
+        record: bool = False,
+        scale: float = 1.0,
+        rates: Sequence[float] | None = None,
+    ) -> Presentation:
         """Present a batch with the weights as the hardware reads them."""
         self.check(batch)
         acting = self.hardware.read(self.parameters)
         if batch.alive is not None:
             acting = acting.copy()
             amplify(acting, self._dropout)
-        return self.engine.present(acting, batch, phases, record, scale)
+        if rates is None:
+            return self.engine.present(acting, batch, phases, record, scale)
+        return self.engine.present(acting, batch, phases, record, scale, rates)
 
     @property
     def _dropout(self) -> float:

@@ -79,6 +79,13 @@ class Learner(ABC):
         The estimate may be the same memory in every call, and belongs to the caller until the next one.
         """
 
+    def training_gradient(self, batch: Batch, rates: Sequence[float]) -> tuple[Parameters, Outcome]:
+        """The same where training is about to apply it, at these learning rates of each weight matrix.
+
+        They matter to a learner whose weights change while it looks.
+        """
+        return self.gradient(batch)
+
     def record(self, batch: Batch) -> Recording | None:
         """A training presentation step by step; None where there are no steps."""
         return None

@@ -1,7 +1,7 @@
 """The training loop, the same for every learner.
 
 for each epoch, for each mini-batch in a random order:
-    settle freely, settle nudged        learner.gradient
+    settle freely, settle nudged        learner.training_gradient
     update = rates * gradient           optimiser, schedule
     W <- W - update                     learner.write: as well as the hardware can
 then predict the test set
@@ -141,7 +141,7 @@ def factor_at(experiment: Experiment, epoch: int, share: float) -> float:
 def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Experiment, factor: float) -> Outcome:
     settings = experiment.training
     rates = [rate * factor for rate in experiment.per_layer(settings.learning_rates)]
-    gradient, outcome = learner.gradient(batch)
+    gradient, outcome = learner.training_gradient(batch, rates)
     update = optimiser.update(gradient, rates)
     if settings.weight_decay:
         for slope, weights, rate in zip(update.weights, learner.parameters.weights, rates, strict=True):

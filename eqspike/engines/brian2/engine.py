@@ -7,6 +7,9 @@ built once per number of copies; each phase is one `run`.
     pixels   SpikeGeneratorGroup   the raster that both engines share (a direct current has none)
     layers   NeuronGroup each      the neuron's equations and its traces; the input layer relays its generator's spikes
     pairs    Synapses each         the coupling's list; `on_pre` and `on_post` both transmit the spike and learn
+
+Where weights change while phases run, a synapse changes its own right after it has transmitted. Brian2 runs `on_pre` of all synapses
+(order -1) before any `on_post` (order 1).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 
 from ...data.batch import Batch
 from ...errors import EqspikeError
+from ...model.continual import check_presented
 from ...model.encodings import Direct, raster
 from ...model.parameters import Parameters
 from ...model.recording import Recording
@@ -59,20 +63,30 @@ class Brian2Engine(Engine):
         return COMPILED[settings.codegen]
 
     def present(
-        self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
+        self,
+        parameters: Parameters,
+        batch: Batch,
+        phases: Sequence[Phase],
+        record: bool = False,
+        scale: float = 1.0,
+        rates: Sequence[float] | None = None,
     ) -> Presentation:
         """As `Engine.present` says."""
+        if rates is not None:
+            check_presented(self.model, len(batch))
         steps = max(p.raster_until for p in phases)
         encoded = self.model.encode(batch.images, steps)
-        rates = encoded.rates if isinstance(encoded, Direct) else None
+        rates_in = encoded.rates if isinstance(encoded, Direct) else None
         spikes_in = None if isinstance(encoded, Direct) else raster(encoded, batch, self.model.seed, steps)
         with nullcontext() if self.settings.codegen == STANDALONE else runtime(self.settings.codegen):
-            simulation = self._built_for(len(batch), rates is not None)
+            simulation = self._built_for(len(batch), rates_in is not None, rates is not None)
             self._write_weights(simulation, parameters)
+            for layer, rate in zip(simulation.built.layers[1:], rates or ()):
+                simulation.write((layer, "pace"), -rate * scale)
             parts = []
             for first in range(0, len(batch), simulation.built.replicas):
                 at = slice(first, first + simulation.built.replicas)
-                self._begin(simulation, parameters, batch[at], None if rates is None else rates[at])
+                self._begin(simulation, parameters, batch[at], None if rates_in is None else rates_in[at])
                 spikes_at = None if spikes_in is None else spikes_in[at]
                 parts.append(self._present(simulation, parameters, batch[at], phases, spikes_at, record))
             learned = any(phase.sign for phase in phases)
@@ -90,13 +104,13 @@ class Brian2Engine(Engine):
         assert self._simulation is not None
         return self._simulation.built
 
-    def _built_for(self, samples: int, direct: bool) -> Simulation:
+    def _built_for(self, samples: int, *kind: bool) -> Simulation:
         simulation, standalone = self._simulation, self.settings.codegen == STANDALONE
         copies = 1 if standalone else samples
-        if simulation is None or not simulation.fits(copies, direct):
+        if simulation is None or not simulation.fits(copies, *kind):
             self._simulation = None
             with self._refusals():
-                simulation = Standalone(self.model, direct) if standalone else Runtime(self.model, copies, direct)
+                simulation = Standalone(self.model, *kind) if standalone else Runtime(self.model, copies, *kind)
             self._simulation = simulation
         return simulation
 
@@ -132,7 +146,7 @@ class Brian2Engine(Engine):
         model, couplings, layers = self.model, self.model.couplings, simulation.built.layers
         simulation.begin()
         for layer in layers:
-            for name in sorted(layer.equations.names - {"db", "b"}):
+            for name in sorted(layer.equations.names - {"db", "b", "pace"}):
                 if not layer.variables[name].constant:
                     simulation.write((layer, name), 0)
             if "lastspike" in layer.variables:

@@ -18,7 +18,10 @@ SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
 
 class Replicas:
-    """Groups and synapses of so many copies of a network; `direct`: the input is a current and has no spikes."""
+    """Groups and synapses of so many copies of a network; `direct`: the input is a current and has no spikes.
+
+    `moving`: weights and biases change as the rule says it, by `pace` for each unit of it.
+    """
 
     @property
     def _namespace(self) -> dict[str, Any]:
@@ -31,6 +34,11 @@ class Replicas:
     def _reading(self, suffix: str = "") -> str:
         """What a synapse reads of a neuron."""
         return "(" + " + ".join(f"{share!r}*{name}{suffix}" for name, share in self.model.rule.shares.items()) + ")"
+
+    def _learn(self, change: str, *moving: str, suffix: str = "") -> list[str]:
+        """Statements that add to the total change dw or db and, where they move with it, to the weights themselves."""
+        total = f"d{moving[0]}"
+        return [f"{total} += {change}", *(f"{name} += pace{suffix} * {change}" for name in moving if self.moving)]
 
     def _own(self, text: str) -> str:
         """A text in which settings that differ from neuron to neuron are variables of the neuron."""
@@ -50,12 +58,17 @@ class Replicas:
         moving = [f"d{trace}/dt = -{trace}/tau_{trace} : 1" for trace in traces] if exactly else []
         units = {varied: "second" if unit_of(model.neuron_settings, varied) == "ms" else "1" for varied in model.varied}
         own = [f"{varied}_own : {unit} (constant)" for varied, unit in units.items()]
-        seen = [*(f"{trace} += dt_ref/tau_{trace}" for trace in traces), "db += phase_sign * total_share", "count += 1"]
+        seen = [
+            *(f"{trace} += dt_ref/tau_{trace}" for trace in traces),
+            *self._learn("phase_sign * total_share", "b"),
+            "count += 1",
+        ]
         transmission = Transmission(model, threshold) if model.astray else None
         group = b2.NeuronGroup(
             size,
             "\n".join(
                 [text, *moving, *(f"{parameter} : 1" for parameter in parameters), *own]
+                + ["pace : 1 (shared)"] * self.moving
                 + ["beta : 1 (shared)", "phase_sign : 1 (shared)", "count : integer", "alive : boolean"]
                 + (transmission.variables if transmission else [])
             ),
@@ -78,7 +91,7 @@ class Replicas:
             group.run_regularly(
                 self._own(neuron.limit), when="after_groups", name=f"{name}_limit", clock=common["clock"]
             )
-        moved = f"db += phase_sign * {self._reading()} * dt/dt_ref"
+        moved = "\n".join(self._learn(f"phase_sign * {self._reading()} * dt/dt_ref", "b"))
         group.run_regularly(moved, when="before_synapses", name=f"{name}_bias", clock=common["clock"])
         for varied, unit in units.items():
             values = np.tile(model.varied[varied][n - 1], self.replicas)
@@ -88,8 +101,9 @@ class Replicas:
             group.reach = np.where(steps > 0, 2.0**steps, 0)
         return group
 
-    def __init__(self, model: Model, replicas: int, direct: bool) -> None:
-        self.model, self.replicas, self.direct, couplings = model, replicas, direct, model.couplings
+    def __init__(self, model: Model, replicas: int, direct: bool, moving: bool = False) -> None:
+        self.model, self.replicas, self.direct, self.moving = model, replicas, direct, moving
+        couplings = model.couplings
         self.event = "sent" if model.astray else "spike"  # what others see of a neuron
         common = {"clock": b2.Clock(model.dt * b2.ms, name="eqspike_clock"), "namespace": self._namespace}
         pixels, traces = replicas * couplings[0].pre, model.traces
@@ -132,7 +146,10 @@ class Replicas:
         name, statement = neuron.receiving[0], neuron.receive
         up, down = (_replaced(statement, name, f"{name}_{side}") for side in ("post", "pre"))
         down = _replaced(down, "w", "w_down")
-        learn_up, learn_down = (f"dw += phase_sign_post * {self._reading(f'_{side}')}" for side in ("post", "pre"))
+        learn_up, learn_down = (
+            "\n".join(self._learn(f"phase_sign_post * {self._reading(f'_{side}')}", "w", "w_down", suffix="_post"))
+            for side in ("post", "pre")
+        )
         if n == 0 and self.direct:
             codes = {"on_post": "dw += phase_sign_post * total_share * rate_pre"}
         else:

@@ -16,8 +16,8 @@ from .simulation import History, Simulation, Variable
 class Runtime(Simulation):
     """So many copies in one network of Brian2's; each `run` is one of its runs."""
 
-    def __init__(self, model: Model, copies: int, direct: bool) -> None:
-        self.built = Replicas(model, copies, direct)
+    def __init__(self, model: Model, copies: int, direct: bool, moving: bool) -> None:
+        self.built = Replicas(model, copies, direct, moving)
         self._prepare()
         self._monitors: list[tuple[Any, Any]] = []
         self._recorded_from = 0

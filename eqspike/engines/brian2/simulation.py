@@ -25,9 +25,9 @@ class Simulation(ABC):
         """Whether it can be presented anything more."""
         return True
 
-    def fits(self, copies: int, direct: bool) -> bool:
-        """Whether it is usable, with so many copies and this kind of input."""
-        return self.usable and (copies, direct) == (self.built.replicas, self.built.direct)
+    def fits(self, copies: int, direct: bool, moving: bool) -> bool:
+        """Whether it is usable, with so many copies, this kind of input, and weights that change while it runs or do not."""
+        return self.usable and (copies, direct, moving) == (self.built.replicas, self.built.direct, self.built.moving)
 
     @property
     @abstractmethod

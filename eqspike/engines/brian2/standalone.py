@@ -75,9 +75,9 @@ _exit(0);
 class Standalone(Simulation):
     """One copy of the network, in a process of its own. Raises EqspikeError if its code cannot be compiled, or if it ends."""
 
-    def __init__(self, model: Model, direct: bool) -> None:
+    def __init__(self, model: Model, direct: bool, moving: bool) -> None:
         with _directory() as directory:
-            self.built, self._places = _written(model, direct, directory)
+            self.built, self._places = _written(model, direct, moving, directory)
             program = compile_project(directory)
             self._process = subprocess.Popen(
                 [program],
@@ -217,10 +217,12 @@ def _ended(process: subprocess.Popen[bytes], owner: int) -> None:
         process.communicate()
 
 
-def _written(model: Model, direct: bool, directory: Path) -> tuple[Replicas, dict[tuple[str, str], Place]]:
+def _written(
+    model: Model, direct: bool, moving: bool, directory: Path
+) -> tuple[Replicas, dict[tuple[str, str], Place]]:
     """Write the project; its network, and its variables by group and name."""
     with standalone() as device:
-        built = Replicas(model, 1, direct)
+        built = Replicas(model, 1, direct, moving)
         device.headers = ["<unistd.h>", "<cstdio>"]
         built.network.run(0 * b2.ms, namespace={})
         places: dict[tuple[str, str], Place] = {}

@@ -26,17 +26,9 @@ def padded(number: int, multiple: int = GROUP) -> int:
 @inlined
 def receive(b, thread, layers, given, scratch, kept):
     """The input spikes of a sample, and what the first layer receives of them; the number of pixels that spike."""
-    groups, steps = scratch.raster.shape[1], scratch.raster.shape[2]
+    count, groups, steps = light(b, thread, given, scratch, kept), scratch.raster.shape[1], scratch.raster.shape[2]
     raster, drive = shifted(pointer(scratch.raster), thread * groups * steps), scratch.drive[thread]
     lit = shifted(pointer(kept.lit), b * kept.lit.shape[1])
-    words = shifted(pointer(kept.words), b * kept.words.shape[1] * kept.words.shape[2] * GROUP)
-    if len(given.probability):
-        count = draw(b, thread, steps, given, scratch, lit, raster, words, kept.words.shape[2])
-    elif len(given.raster):
-        count = pack(given.raster[b], lit, raster, words, kept.words.shape[2])
-    else:
-        count = 0
-    kept.lit_count[b] = count
     if count and layers.drive:
         table = shifted(pointer(scratch.table), thread * scratch.table.shape[1])
         size = (layers.up[0, 1], layers.neurons[0], lit, count, raster, steps, table, pointer(drive), drive.shape[1])
@@ -51,6 +43,23 @@ def receive(b, thread, layers, given, scratch, kept):
             shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
             drive,
         )
+    return count
+
+
+@inlined
+def light(b, thread, given, scratch, kept):
+    """The input spikes of a sample; the number of pixels that spike."""
+    groups, steps = scratch.raster.shape[1], scratch.raster.shape[2]
+    raster = shifted(pointer(scratch.raster), thread * groups * steps)
+    lit = shifted(pointer(kept.lit), b * kept.lit.shape[1])
+    words = shifted(pointer(kept.words), b * kept.words.shape[1] * kept.words.shape[2] * GROUP)
+    if len(given.probability):
+        count = draw(b, thread, steps, given, scratch, lit, raster, words, kept.words.shape[2])
+    elif len(given.raster):
+        count = pack(given.raster[b], lit, raster, words, kept.words.shape[2])
+    else:
+        count = 0
+    kept.lit_count[b] = count
     return count
 
 
@@ -109,12 +118,19 @@ def drive_listed(layers, lit, count, raster, steps, spiking_, drive):
     clear(pointer(drive), drive.size)
     one = layers.kick[0] / layers.kick[0]
     for step in range(steps):
-        spikes = 0
-        for group in range((count + GROUP - 1) // GROUP):
-            word = uint64(raster[group * steps + step])
-            while word:
-                spiking_[spikes] = lit[group * GROUP + lowest_bit(word)]
-                spikes += 1
-                word &= word - uint64(1)
+        spikes = list_pixels(lit, count, raster, steps, step, spiking_)
         target = shifted(pointer(drive), step * width)
         call(layers.up[0, 0], (layers.up[0, 1], layers.up[0, 2], spiking_, spikes, one, target))
+
+
+@inlined
+def list_pixels(lit, count, raster, steps, step, spiking_):
+    """Write the places of the pixels that spike in a step; their number."""
+    spikes = 0
+    for group in range((count + GROUP - 1) // GROUP):
+        word = uint64(raster[group * steps + step])
+        while word:
+            spiking_[spikes] = lit[group * GROUP + lowest_bit(word)]
+            spikes += 1
+            word &= word - uint64(1)
+    return spikes

@@ -13,14 +13,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from ... import kernels
 from ...data.batch import Batch
+from ...model.continual import check_presented
 from ...model.encodings import Direct, Drawn, Timed, raster
 from ...model.parameters import Parameters
-from ...model.recording import Recording
 from ...model.schedule import Phase
 from ...model.spiking import Model
 from ...randomness import INPUT_SPIKES, LOSS, MEMBRANE, SPLITS
 from ...threads import crew
 from .. import Engine, EngineSettings, NotANumber, Presentation, engines
+from .continual import present_moving
 from .draw import GROUP, padded
 from .drive import PATTERNS, TILE
 from .layout import Layout
@@ -54,7 +55,13 @@ class FastEngine(Engine):
         return type(self), (self.model, self.settings)
 
     def present(
-        self, parameters: Parameters, batch: Batch, phases: Sequence[Phase], record: bool = False, scale: float = 1.0
+        self,
+        parameters: Parameters,
+        batch: Batch,
+        phases: Sequence[Phase],
+        record: bool = False,
+        scale: float = 1.0,
+        rates: Sequence[float] | None = None,
     ) -> Presentation:
         """As `Engine.present` says."""
         threads, plan = self._crew.count, self._layout.plan(tuple(phases), scale)
@@ -68,17 +75,26 @@ class FastEngine(Engine):
         def simulate(thread: int) -> None:
             present(thread, threads, self._layers, plan, self._traces, given, scratch, kept, seen)
 
-        self._crew.each(simulate, range(threads))
+        if rates is not None and len(kept.bias):
+            check_presented(self.model, len(batch))
+            moving = self._layout.moving(parameters, self._change, rates)
+            present_moving(self._layers, plan, self._traces, given, scratch, kept, seen, moving)
+            change: Parameters | None = self._change
+        else:
+            self._crew.each(simulate, range(threads))
+            change = self._gather(spikes_below, kept, encoded) if len(kept.bias) else None
         del weights  # which the kernels read by their addresses
         self._check(seen.broken, batch)
-        counts = seen.spikes.sum(axis=0)
-        offset, sizes = self._layout.offset, self._layout.sizes
+        counts, layout = seen.spikes.sum(axis=0), self._layout
         return Presentation(
-            spikes=[seen.input_spikes.sum(axis=0), *(counts[:, first : first + n] for first, n in zip(offset, sizes))],
+            spikes=[
+                seen.input_spikes.sum(axis=0),
+                *(counts[:, at : at + n] for at, n in zip(layout.offset, layout.sizes)),
+            ],
             readout=seen.readout,
             settled=seen.settled,
-            change=self._gather(spikes_below, kept, encoded) if len(kept.bias) else None,
-            recording=self._recording(tuple(phases), encoded, batch, seen, steps) if record else None,
+            change=change,
+            recording=layout.recording(tuple(phases), self._inputs(encoded, batch, steps), seen) if record else None,
         )
 
     def _given(self, parameters: Parameters, batch: Batch, encoded: Drawn | Timed | Direct) -> Given:
@@ -269,25 +285,8 @@ class FastEngine(Engine):
             forward=kept.bias.reshape(B, 1, 1, -1),
         )
 
-    def _recording(
-        self, phases: tuple[Phase, ...], encoded: Drawn | Timed | Direct, batch: Batch, seen: Seen, steps: int
-    ) -> Recording:
-        layout, model = self._layout, self.model
+    def _inputs(self, encoded: Drawn | Timed | Direct, batch: Batch, steps: int) -> NDArray[np.uint8]:
+        """Spikes of the input [B, T, N]."""
         if isinstance(encoded, Direct):
-            inputs = np.zeros((len(batch), steps, batch.images.shape[1]), np.uint8)
-        else:
-            inputs = raster(encoded, batch, model.seed, steps)
-        bits = np.unpackbits(seen.history_bits.view(np.uint8), axis=2, bitorder="little")
-        places = [slice(first, first + n) for first, n in zip(layout.offset, layout.sizes)]
-        last = len(places) - 1
-        rows = [layer.states.index(model.recorded(n == last)) for n, layer in enumerate(layout.neurons)]
-        membrane = model.neuron.states.index(model.neuron.membrane)
-        return Recording(
-            phases=phases,
-            spikes=[
-                np.concatenate([inputs[:, p.raster_from : p.raster_until] for p in phases], axis=1),
-                *(bits[:, :, 64 * w : 64 * w + n] for w, n in zip(layout.word, layout.sizes)),
-            ],
-            potentials=[seen.history[:, :, membrane, place] for place in places],
-            traces=[seen.history[:, :, row, place] for row, place in zip(rows, places)],
-        )
+            return np.zeros((len(batch), steps, batch.images.shape[1]), np.uint8)
+        return raster(encoded, batch, self.model.seed, steps)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...model.parameters import Parameters
+from ...model.recording import Recording
 from ...model.schedule import Phase, sources
 from ...model.spiking import Model
 from . import conv  # noqa: F401  # which enters its way
 from .couple import way
-from .draw import padded
+from .draw import GROUP, padded
 from .neuron import Layer
 from .neuron_code import Compiled
-from .records import Layers, Plan, Traces
-from .vectors import lanes
+from .records import Layers, Moving, Plan, Seen, Traces
+from .vectors import aligned, lanes
 
 
 class Layout:
@@ -84,6 +86,39 @@ class Layout:
         for first, own in zip(64 * self.word, np.split(neurons, np.cumsum(self.sizes)[:-1], axis=1)):
             bits[:, first : first + own.shape[1]] = own
         return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
+
+    def moving(self, parameters: Parameters, change: Parameters, rates: Sequence[float]) -> Moving:
+        """Weights that are `parameters - rates * change` at every moment."""
+        up, sizes = np.ascontiguousarray(parameters.vector, self.dtype), [w.size for w in change.weights]
+        own = parameters.down is not parameters.weights
+        down = np.concatenate([weights.ravel() for weights in parameters.down]).astype(self.dtype) if own else up
+        first = np.cumsum([0, *sizes])
+        return Moving(
+            up=up,
+            down=down,
+            change=change.vector,
+            pace=-np.array(rates, self.dtype),
+            first=first[:-1],
+            bias=first[-1] + np.cumsum([0, *self.sizes[:-1]]),
+            reading=aligned(parameters.sizes[0] + 2 * GROUP, self.dtype),
+        )
+
+    def recording(self, phases: tuple[Phase, ...], inputs: NDArray[np.uint8], seen: Seen) -> Recording:
+        """What was seen, step by step; `inputs` are the spikes of the input, by row of the raster."""
+        bits = np.unpackbits(seen.history_bits.view(np.uint8), axis=2, bitorder="little")
+        places = [slice(first, first + n) for first, n in zip(self.offset, self.sizes)]
+        last = len(places) - 1
+        rows = [layer.states.index(self.model.recorded(n == last)) for n, layer in enumerate(self.neurons)]
+        membrane = self.model.neuron.states.index(self.model.neuron.membrane)
+        return Recording(
+            phases=phases,
+            spikes=[
+                np.concatenate([inputs[:, p.raster_from : p.raster_until] for p in phases], axis=1),
+                *(bits[:, :, 64 * w : 64 * w + n] for w, n in zip(self.word, self.sizes)),
+            ],
+            potentials=[seen.history[:, :, membrane, place] for place in places],
+            traces=[seen.history[:, :, row, place] for row, place in zip(rows, places)],
+        )
 
     def _delay(self) -> NDArray[np.int64]:
         """Steps after which each neuron's spikes are sent, by its place in a row of bits."""

@@ -138,6 +138,18 @@ class Seen(NamedTuple):
     history_bits: NDArray[np.uint64]  # [B, T, words]
 
 
+class Moving(NamedTuple):
+    """Weights that change while phases run; vectors have the layout of `Parameters.vector`."""
+
+    up: NDArray[Any]  # as they were at the start
+    down: NDArray[Any]  # of the way down; the same array where it has no others
+    change: NDArray[Any]  # what the rule has said so far
+    pace: NDArray[Any]  # [L] weight now = weight + pace * change
+    first: NDArray[np.int64]  # [L] place of the first weight of each coupling
+    bias: NDArray[np.int64]  # [L] place of the first bias
+    reading: NDArray[Any]  # [N + 32] of the pixels that spike, in a step
+
+
 class At(NamedTuple):
     """Pointers: where a phase of a sample reads and writes."""
 

@@ -21,6 +21,32 @@ def begin(layers, key, state, rows):
 
 
 @inlined
+def keep_state(thread, place, scratch):
+    """Keep the neurons' state, the traces of the pixels and the spikes under way."""
+    state, snapshots = scratch.state.shape[1] * scratch.state.shape[2], scratch.kept.shape[1]
+    kept = shifted(pointer(scratch.kept), (thread * snapshots + place) * state)
+    copy(kept, shifted(pointer(scratch.state), thread * state), state)
+    inputs, line = scratch.inputs.shape[2] * scratch.inputs.shape[3], scratch.line.shape[2]
+    first = thread * (snapshots + 1)
+    of_inputs, of_line = shifted(pointer(scratch.inputs), first * inputs), shifted(pointer(scratch.line), first * line)
+    copy(shifted(of_inputs, place * inputs), shifted(of_inputs, snapshots * inputs), inputs)
+    copy(shifted(of_line, place * line), shifted(of_line, snapshots * line), line)
+
+
+@inlined
+def restore_state(thread, place, scratch):
+    """Go on from what was kept there."""
+    state, snapshots = scratch.state.shape[1] * scratch.state.shape[2], scratch.kept.shape[1]
+    kept = shifted(pointer(scratch.kept), (thread * snapshots + place) * state)
+    copy(shifted(pointer(scratch.state), thread * state), kept, state)
+    inputs, line = scratch.inputs.shape[2] * scratch.inputs.shape[3], scratch.line.shape[2]
+    first = thread * (snapshots + 1)
+    of_inputs, of_line = shifted(pointer(scratch.inputs), first * inputs), shifted(pointer(scratch.line), first * line)
+    copy(shifted(of_inputs, snapshots * inputs), shifted(of_inputs, place * inputs), inputs)
+    copy(shifted(of_line, snapshots * line), shifted(of_line, place * line), line)
+
+
+@inlined
 def forget(b, kept):
     """Clear what a presentation adds to."""
     if len(kept.bias):

@@ -20,7 +20,7 @@ from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
 from .reference import reference
-from .start import begin, forget, keep_start, pull_outputs
+from .start import begin, forget, keep_start, keep_state, pull_outputs, restore_state
 from .streams import mark
 from .transmit import transmit
 from .vectors import (
@@ -47,15 +47,9 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
     scratch, kept, seen = reference(scratch), reference(kept), reference(seen)
     M, rows = layers.offset[-1], scratch.state.shape[1]
     pixels, K = scratch.inputs.shape[3], len(traces.share)
-    state, snapshots = shifted(pointer(scratch.state), thread * rows * M), pointer(scratch.kept)
-    snapshot = thread * scratch.kept.shape[1]
-    traced, now = (
-        shifted(pointer(scratch.inputs), thread * scratch.inputs.shape[1] * K * pixels),
-        scratch.inputs.shape[1] - 1,
-    )
-    inputs, under_way = shifted(traced, now * K * pixels), scratch.line.shape[2]
-    lines = shifted(pointer(scratch.line), thread * scratch.line.shape[1] * under_way)
-    line = shifted(lines, now * under_way)
+    state = shifted(pointer(scratch.state), thread * rows * M)
+    now, under_way = (thread + 1) * scratch.inputs.shape[1] - 1, scratch.line.shape[2]
+    inputs, line = shifted(pointer(scratch.inputs), now * K * pixels), shifted(pointer(scratch.line), now * under_way)
     for b in range(thread, len(given.keys), threads):
         count = receive(b, thread, layers, given, scratch, kept)
         begin(layers, given.keys[b, 1], state, rows)
@@ -65,9 +59,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
         recorded = 0
         for p in range(len(plan.steps)):
             if plan.restore[p] >= 0:
-                copy(state, shifted(snapshots, (snapshot + plan.restore[p]) * rows * M), rows * M)
-                copy(inputs, shifted(traced, plan.restore[p] * K * pixels), K * pixels)
-                copy(line, shifted(lines, plan.restore[p] * under_way), under_way)
+                restore_state(thread, plan.restore[p], scratch)
             if plan.row[p] >= 0:
                 keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
             pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
@@ -78,9 +70,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
                 for n in range(layers.neurons[-1]):
                     seen.settled[b, n] = state[layers.membrane * M + layers.offset[-2] + n]
             if plan.keep[p] >= 0:
-                copy(shifted(snapshots, (snapshot + plan.keep[p]) * rows * M), state, rows * M)
-                copy(shifted(traced, plan.keep[p] * K * pixels), inputs, K * pixels)
-                copy(shifted(lines, plan.keep[p] * under_way), line, under_way)
+                keep_state(thread, plan.keep[p], scratch)
             if plan.row[p] >= 0:
                 rewind(b, p, thread, layers.offset, plan, traces, scratch, kept)
         seen.broken[b] = not_a_number(state, rows * M)
@@ -92,19 +82,10 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
     at, key = reference(places(b, p, thread, layers, plan, scratch, kept)), given.keys[b, 2]
     alive = shifted(pointer(given.alive), min(b, len(given.alive) - 1) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
-    rows, cells, width = scratch.g.shape[1], scratch.state.shape[1] * M, scratch.drive.shape[2]
+    rows, width = scratch.g.shape[1], scratch.drive.shape[2]
     clear(at.counts, M)
     for t in range(plan.steps[p]):
-        for layer in range(L):
-            first, vectors = (
-                layers.offset[layer],
-                (layers.offset[layer + 1] - layers.offset[layer]) // lanes_of(at.state),
-            )
-            numbers, bits = shifted(at.numbers, layer * plan.numbers.shape[2]), shifted(at.bits, layers.word[layer])
-            state, b_row = shifted(at.state, first), shifted(at.b, first)
-            call(layers.advance[layer], (state, M, numbers, b_row, bits, vectors))
-        for word in range(words):
-            at.bits[word] &= alive[word]
+        advance(layers, plan, at, alive)
         if layers.astray:
             transmit(layers, key, recorded + t, at)
         if row >= 0:
@@ -128,10 +109,28 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
             if spikes:
                 change(layers.reset, layer, spikes, layers, plan, at)
         if len(seen.history):
-            place = b * seen.history.shape[1] + recorded + t
-            copy(shifted(pointer(seen.history), place * cells), at.state, cells)
-            copy(shifted(pointer(seen.history_bits), place * words), at.sent, words)
+            note_state(b * seen.history.shape[1] + recorded + t, at, seen)
     count_spikes(b, p, thread, layers, plan, at.counts, seen)
+
+
+@inlined
+def advance(layers, plan, at, alive):
+    """State update, limit and threshold of all neurons; in at.bits, who spikes."""
+    for layer in range(len(layers.neurons)):
+        first, width = layers.offset[layer], layers.offset[layer + 1] - layers.offset[layer]
+        numbers, bits = shifted(at.numbers, layer * plan.numbers.shape[2]), shifted(at.bits, layers.word[layer])
+        state, b_row, vectors = shifted(at.state, first), shifted(at.b, first), width // lanes_of(at.state)
+        call(layers.advance[layer], (state, layers.offset[-1], numbers, b_row, bits, vectors))
+    for word in range(layers.word[-1]):
+        at.bits[word] &= alive[word]
+
+
+@inlined
+def note_state(place, at, seen):
+    """Keep the state and the spikes of a step, for a recording."""
+    cells, words = seen.history.shape[2] * seen.history.shape[3], seen.history_bits.shape[2]
+    copy(shifted(pointer(seen.history), place * cells), at.state, cells)
+    copy(shifted(pointer(seen.history_bits), place * words), at.sent, words)
 
 
 @inlined

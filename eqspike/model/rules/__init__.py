@@ -51,6 +51,7 @@ class SpikingPlasticity(Part):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of hidden neurons that are silent in a presentation
     revival: Annotated[float, Field(ge=0, le=100)] = 0.0  # strength at which outputs that fell silent are brought back
     replay: bool = True  # nudged phases see the spikes of the phase that they are held against
+    continual: bool = False  # weights change in phases that are learned from, spike by spike: `model/continual.py`
 
 
 class Rule(ABC):
