@@ -185,6 +185,7 @@ REFUSED = [
     ("plasticity.dropout=0.2", "plasticity.dropout"),
     ("plasticity.revival=0.1", "plasticity.revival"),
     ("plasticity.estimator=acceleration", "beta_sign = 'fixed' or 'random'"),
+    ("engine.codegen=cpp_standalone", "not 'cpp_standalone'"),
     ("hardware.quantised.bits=4", "hardware.quantised acts after"),
     ("hardware.writes.relative=0.1", "hardware.writes"),
     ("hardware.memristive.dw_min=0.01", "hardware.memristive"),

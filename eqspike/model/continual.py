@@ -43,6 +43,8 @@ def check_settings(experiment: Any) -> None:
         section, name = path.split(".")
         if (value := getattr(getattr(experiment, section), name)) != wanted:
             raise EqspikeError(f"plasticity.continual needs {path} = {wanted!r}, not {value!r}")
+    if experiment.engine.codegen == "cpp_standalone":
+        raise EqspikeError("plasticity.continual needs engine.codegen = 'numpy' or 'cython', not 'cpp_standalone'")
     if experiment.plasticity.beta_sign == "halves":
         raise EqspikeError("plasticity.continual needs plasticity.beta_sign = 'fixed' or 'random', not 'halves'")
     faults, able = experiment.hardware, of_spikes(experiment.hardware)
