@@ -6,6 +6,7 @@ import math
 import os
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,15 @@ MEAN_RATIO = 200  # the same of all of a run: weights hardly get smaller, states
 SMALL = 2**22  # bytes that are read in any case
 BROKEN = (  # what the readers of files raise for a damaged one
     *(OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError),
-    *(MemoryError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
+    *(
+        MemoryError,
+        SyntaxError,
+        tokenize.TokenError,
+        struct.error,
+        zlib.error,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+    ),
 )
 
 

@@ -105,7 +105,7 @@ def train(
             if experiment.data.shift:
                 batch = shifted(batch, dataset.image_shape, experiment.data.shift, experiment.seed)
             learner.check(batch)  # a learner of somebody else's may not
-            outcome = _learn(learner, optimiser, batch, experiment, factor_at(experiment, at.epoch, first / samples))
+            outcome = _learn(learner, optimiser, batch, experiment, first / samples)
             check_form(learner, outcome, len(batch))
             average.follow(learner.parameters)
             _watch(at, outcome, first, hooks)
@@ -138,15 +138,20 @@ def factor_at(experiment: Experiment, epoch: int, share: float) -> float:
     return schedule.factor(experiment.schedule, epoch, share, settings.epochs, settings.decay)
 
 
-def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Experiment, factor: float) -> Outcome:
-    settings = experiment.training
-    rates = [rate * factor for rate in experiment.per_layer(settings.learning_rates)]
+def rates_at(experiment: Experiment, epoch: int, share: float) -> list[float]:
+    """Learning rate of each weight matrix there."""
+    factor = factor_at(experiment, epoch, share)
+    return [rate * factor for rate in experiment.per_layer(experiment.training.learning_rates)]
+
+
+def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Experiment, share: float) -> Outcome:
+    rates, decay = rates_at(experiment, batch.epoch, share), experiment.training.weight_decay
     gradient, outcome = learner.training_gradient(batch, rates)
     update = optimiser.update(gradient, rates)
-    if settings.weight_decay:
+    if decay:
         for slope, weights, rate in zip(update.weights, learner.parameters.weights, rates, strict=True):
-            slope += weights.dtype.type(rate * settings.weight_decay) * weights
-    learner.write(update, batch, factor)
+            slope += weights.dtype.type(rate * decay) * weights
+    learner.write(update, batch, factor_at(experiment, batch.epoch, share))
     return outcome
 
 
