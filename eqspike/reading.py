@@ -26,15 +26,8 @@ MEAN_RATIO = 200  # the same of all of a run: weights hardly get smaller, states
 SMALL = 2**22  # bytes that are read in any case
 BROKEN = (  # what the readers of files raise for a damaged one
     *(OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError),
-    *(
-        MemoryError,
-        SyntaxError,
-        tokenize.TokenError,
-        struct.error,
-        zlib.error,
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-    ),
+    *(MemoryError, SyntaxError, tokenize.TokenError, struct.error),
+    *(zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
 )
 
 

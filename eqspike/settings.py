@@ -98,9 +98,8 @@ def as_toml(value: Any) -> str:
     if isinstance(value, Mapping):
         pairs = (f"{as_toml(str(key))} = {as_toml(item)}" for key, item in value.items() if item is not None)
         return f"{{{', '.join(pairs)}}}"
-    if isinstance(
-        value, str
-    ):  # TOML's basic strings are JSON's; what cannot be shown is escaped, halves of characters cannot be
+    if isinstance(value, str):
+        # TOML's basic strings are JSON's; what cannot be shown is escaped, halves of characters cannot be
         quoted = json.dumps(value, ensure_ascii=False)
         return "".join(c if c.isprintable() or "\ud800" <= c <= "\udfff" else f"\\U{ord(c):08X}" for c in quoted)
     return repr(value)

@@ -29,9 +29,8 @@ from .run import train_run
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RETRIES = 3  # times that a cluster tries a point whose worker was lost
 _stopping = threading.Event()  # of this worker
-Place = tuple[
-    Executor, Callable[[Iterable[Future[Any]]], None]
-]  # where points run, and what asks those of these futures to stop
+# Where points run, and what asks those of these futures to stop.
+Place = tuple[Executor, Callable[[Iterable[Future[Any]]], None]]
 
 
 def load_data(settings: Experiment, data_dir: Path | str | None, progress: Any = lambda *at: None) -> Dataset:

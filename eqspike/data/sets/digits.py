@@ -23,7 +23,7 @@ TEST = 360
 
 @datasets.register("digits")
 def digits(directory: Path | None, progress: Report) -> Dataset:
-    """The digits; nothing is read or downloaded."""
+    """The digits; nothing is downloaded."""
     pixels, labels = _table()
     order = np.random.default_rng(0).permutation(len(labels))
     pixels, labels = pixels[order].astype(np.uint8), labels[order].astype(np.int64)

@@ -70,7 +70,6 @@ class FastEngine(Engine):
         given = self._given(parameters, batch, encoded)
         scratch, kept, spikes_below = self._memory(plan, batch, steps)
         seen = self._seen(plan, batch, record)
-        weights = self._weights(parameters)
 
         def simulate(thread: int) -> None:
             present(thread, threads, self._layers, plan, self._traces, given, scratch, kept, seen)
@@ -81,9 +80,10 @@ class FastEngine(Engine):
             present_moving(self._layers, plan, self._traces, given, scratch, kept, seen, moving)
             change: Parameters | None = self._change
         else:
+            weights = self._weights(parameters)
             self._crew.each(simulate, range(threads))
+            del weights  # which the kernels read by their addresses
             change = self._gather(spikes_below, kept, encoded) if len(kept.bias) else None
-        del weights  # which the kernels read by their addresses
         self._check(seen.broken, batch)
         counts, layout = seen.spikes.sum(axis=0), self._layout
         return Presentation(

@@ -236,13 +236,14 @@ class Hardware:
             return
         for bias, change in zip(stored.biases, update.biases, strict=True):
             bias -= change
+        after = replace(write, after=True)
         for path, weights in self._kept(stored):
             change = update.synapses[-len(weights) :].copy() if len(weights) else weights.copy()
             for fault in self.faults[path]:
                 fault.change(change, weights, write)
             weights -= change
             for fault in self.faults[path]:
-                fault.settle(weights, replace(write, after=True))
+                fault.settle(weights, after)
 
     def model(self, model: Model) -> Model:
         """The spiking network with these faults in it."""

@@ -26,9 +26,8 @@ class FeedbackSettings(FaultSettings):
     """The way down."""
 
     kind: Literal["tied", "own", "fixed"] = "own"
-    decay: Annotated[float, Field(ge=0, lt=1)] = (
-        0.0  # share that both ways lose with each batch, kind "own"; falls with the learning rates
-    )
+    # share that both ways lose with each batch, kind "own"; falls with the learning rates
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mismatch: Annotated[float, Field(ge=0, le=10)] = 0.0  # standard deviation, relative
 
 
