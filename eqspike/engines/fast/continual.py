@@ -9,7 +9,8 @@ from __future__ import annotations
 from numba import uint64
 
 from ...kernels import compiled, inlined
-from .draw import light, list_pixels
+from .draw import light
+from .drive import list_pixels
 from .reference import reference
 from .start import begin, keep_state, pull_outputs, restore_state
 from .step import (
@@ -147,7 +148,7 @@ def learn_inputs(spikes, count, layers, at, kept, moving):
 @inlined
 def learn_biases(sign, layers, traces, at, g, moving):
     """Each bias is a synapse from a unit that spikes in every dt_ref."""
-    share = sign * traces.share.sum()
+    share = sign * traces.shares
     for layer in range(len(layers.neurons)):
         first, bias = layers.offset[layer], moving.bias[layer]
         for n in range(layers.neurons[layer]):

@@ -16,7 +16,7 @@ from ...model.couplings.dense import Dense
 from ...threads import Crew
 from .deliver import address, list_geometry, listed, rows
 from .draw import padded
-from .drive import PATTERNS, TILE, drive_dense
+from .drive import PATTERNS, TILE, drive_dense, drive_listed, drives
 from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
@@ -29,10 +29,13 @@ class Way(ABC):
 
     up: tuple[np.uint64, NDArray[np.int64]]
     down: tuple[np.uint64, NDArray[np.int64]]
-    drive = np.uint64(0)  # address of a function that finds what an input drives the layer above with, in all steps
 
     def __init__(self, coupling: Coupling, dtype: DTypeLike) -> None:
         self.coupling, self.dtype = coupling, np.dtype(dtype)
+
+    def drive(self) -> np.uint64:
+        """Address of the function of `drive.py` that finds what an input drives the layer above with, in all steps."""
+        return address(drive_listed, self.dtype, drives)
 
     @abstractmethod
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -70,12 +73,14 @@ class Rows(Way):
         super().__init__(coupling, dtype)
         pre, post = coupling.shape
         function, vector = address(rows, self.dtype), lanes(self.dtype)
-        self.drive = address(drive_dense, self.dtype)
         self.up = function, np.array([padded(post), padded(post) // vector])
         self.down = function, np.array([padded(pre), padded(pre) // vector])
         self._up: NDArray[Any] | None = None
         self._down: NDArray[Any] | None = None
         self._tables: NDArray[Any] | None = None
+
+    def drive(self) -> np.uint64:
+        return address(drive_dense, self.dtype, drives)
 
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if input_:

@@ -18,7 +18,7 @@ from numba import types
 from numpy.typing import DTypeLike, NDArray
 
 from ...kernels import compiled_at_address
-from .drive import TILE, drive_dense
+from .drive import TILE
 from .vectors import fma, lanes_of, load, spread, store
 
 
@@ -67,17 +67,17 @@ def list_geometry(
     return geometry
 
 
+def delivers(number: Any) -> Any:
+    """Signature of these functions."""
+    p, integers, spiking = (types.CPointer(type_) for type_ in (number, types.int64, types.int32))
+    return types.void(p, integers, spiking, types.int64, number, p)
+
+
 @cache
-def address(function: Callable[..., None], dtype: DTypeLike) -> np.uint64:
-    """Address of one of these functions, or of `drive_dense`, compiled for a precision."""
+def address(function: Callable[..., None], dtype: DTypeLike, signature: Callable[[Any], Any] = delivers) -> np.uint64:
+    """Address of a function, compiled for a precision, of which its signature is a function."""
     number = types.float32 if np.dtype(dtype) == np.float32 else types.float64
-    p, integers, raster = types.CPointer(number), types.CPointer(types.int64), types.CPointer(types.uint16)
-    i = types.int64
-    if function is drive_dense:
-        signature = types.void(p, i, integers, i, raster, i, p, p, i)
-    else:
-        signature = types.void(p, integers, types.CPointer(types.int32), i, number, p)
-    _kept.append(compiled_at_address(function, signature))
+    _kept.append(compiled_at_address(function, signature(number)))
     return np.uint64(_kept[-1].address)
 
 

@@ -13,7 +13,7 @@ from numba import uint64
 from ...kernels import inlined
 from ...randomness import GOLDEN
 from .streams import mark, spiking
-from .vectors import call, clear, lowest_bit, pointer, shifted
+from .vectors import call, clear, pointer, shifted
 
 GROUP = 16
 
@@ -29,20 +29,12 @@ def receive(b, thread, layers, given, scratch, kept):
     count, groups, steps = light(b, thread, given, scratch, kept), scratch.raster.shape[1], scratch.raster.shape[2]
     raster, drive = shifted(pointer(scratch.raster), thread * groups * steps), scratch.drive[thread]
     lit = shifted(pointer(kept.lit), b * kept.lit.shape[1])
-    if count and layers.drive:
+    if count:
         table = shifted(pointer(scratch.table), thread * scratch.table.shape[1])
-        size = (layers.up[0, 1], layers.neurons[0], lit, count, raster, steps, table, pointer(drive), drive.shape[1])
-        call(layers.drive, size)
-    elif count:
-        drive_listed(
-            layers,
-            lit,
-            count,
-            raster,
-            steps,
-            shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1]),
-            drive,
-        )
+        spiking_ = shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1])
+        up, width, into, stride = layers.up, layers.neurons[0], pointer(drive), drive.shape[1]
+        given_ = (up[0, 0], up[0, 1], up[0, 2], width, lit, count, raster, steps, table, spiking_, into, stride)
+        call(layers.drive, given_)
     return count
 
 
@@ -109,28 +101,3 @@ def pack(spikes, lit, raster, words, stride):
         lit[count] = pixel
         count += not silent
     return count
-
-
-@inlined
-def drive_listed(layers, lit, count, raster, steps, spiking_, drive):
-    """What the first layer receives in every step, by any coupling: its function is called with the pixels that spike."""
-    width = drive.shape[1]
-    clear(pointer(drive), drive.size)
-    one = layers.kick[0] / layers.kick[0]
-    for step in range(steps):
-        spikes = list_pixels(lit, count, raster, steps, step, spiking_)
-        target = shifted(pointer(drive), step * width)
-        call(layers.up[0, 0], (layers.up[0, 1], layers.up[0, 2], spiking_, spikes, one, target))
-
-
-@inlined
-def list_pixels(lit, count, raster, steps, step, spiking_):
-    """Write the places of the pixels that spike in a step; their number."""
-    spikes = 0
-    for group in range((count + GROUP - 1) // GROUP):
-        word = uint64(raster[group * steps + step])
-        while word:
-            spiking_[spikes] = lit[group * GROUP + lowest_bit(word)]
-            spikes += 1
-            word &= word - uint64(1)
-    return spikes

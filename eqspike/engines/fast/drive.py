@@ -1,14 +1,18 @@
-"""What the first layer receives in every step, by dense weights: sums of the rows of the pixels that spike.
+"""What the first layer receives in every step.
 
-Four pixels have 16 patterns. Their sums are computed once and looked up in every step: an addition of a row for four pixels,
+By any coupling, its function is called with the pixels that spike. By dense weights, four pixels have 16 patterns. Their sums are computed once and looked up in every step: an addition of a row for four pixels,
 where one by one there would be one for each spike. A tile of columns stays in the first cache.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from numba import int64, types, uint64
+
 from ...kernels import inlined
 from .draw import GROUP
-from .vectors import lanes_of, load, load_first, shifted, spread, store
+from .vectors import call, clear, lanes_of, load, load_first, lowest_bit, shifted, spread, store
 
 PATTERNS = 16  # of four rows
 TILE = 4  # vectors
@@ -44,10 +48,17 @@ def look_up(table, tile, word):
     return low + high
 
 
-def drive_dense(weights, width, lit, count, raster, steps, table, drive, stride):
+def drives(number: Any) -> Any:
+    """Signature of the functions below, which are called by address."""
+    p, integers, words, address = (types.CPointer(t) for t in (number, types.int64, types.uint16, types.int32))
+    i = types.int64
+    return types.void(types.uint64, p, integers, i, integers, i, words, i, p, address, p, i)
+
+
+def drive_dense(function, weights, geometry, width, lit, count, raster, steps, table, spiking, drive, stride):
     """drive[step * stride:][:width] = sum of the rows of `weights` [N * width] of the lit pixels that spike in the step.
 
-    `table` has room for 4 * 16 tiles; `stride` is a multiple of a tile. Called by address.
+    `table` has room for 4 * 16 tiles; `stride` is a multiple of a tile.
     """
     lanes = lanes_of(table)
     tile = TILE * lanes
@@ -67,9 +78,32 @@ def drive_dense(weights, width, lit, count, raster, steps, table, drive, stride)
                     d = load_first(weights, lit[row + 3] * width + column, rest if row + 3 < count else 0)
                     write_patterns(table, four * PATTERNS * tile + vector * lanes, tile, zero, a, b, c, d)
             for step in range(steps):
-                word = int(raster[group * steps + step])
+                word = int64(raster[group * steps + step])
                 if word:
                     at = step * stride + first
                     for vector in range(TILE):
                         place = vector * lanes
                         store(drive, at + place, load(drive, at + place) + look_up(shifted(table, place), tile, word))
+
+
+def drive_listed(function, weights, geometry, width, lit, count, raster, steps, table, spiking, drive, stride):
+    """The same by any coupling: `function` is called with the pixels that spike."""
+    drive[0] = 1
+    one = drive[0]
+    clear(drive, steps * stride)
+    for step in range(steps):
+        spikes = list_pixels(lit, count, raster, steps, step, spiking)
+        call(function, (weights, geometry, spiking, spikes, one, shifted(drive, step * stride)))
+
+
+@inlined
+def list_pixels(lit, count, raster, steps, step, spiking):
+    """Write the places of the pixels that spike in a step; their number."""
+    spikes = 0
+    for group in range((count + GROUP - 1) // GROUP):
+        word = uint64(raster[group * steps + step])
+        while word:
+            spiking[spikes] = lit[group * GROUP + lowest_bit(word)]
+            spikes += 1
+            word &= word - uint64(1)
+    return spikes

@@ -16,10 +16,12 @@ from ...model.schedule import Phase, sources
 from ...model.spiking import Model
 from . import conv  # noqa: F401  # which enters its way
 from .couple import way
+from .deliver import address
 from .draw import GROUP, padded
 from .neuron import Layer
 from .neuron_code import Compiled
 from .records import Layers, Moving, Plan, Seen, Traces
+from .transmit import astray, strays
 from .vectors import aligned, lanes
 
 
@@ -72,8 +74,8 @@ class Layout:
             kick=np.array([kick * coupling.scale for coupling in self.model.couplings], self.dtype),
             receives=neuron.states.index(neuron.receiving[0]),
             membrane=neuron.states.index(neuron.membrane),
-            drive=self.ways[0].drive,
-            astray=self.model.astray,
+            drive=self.ways[0].drive(),
+            astray=address(astray, self.dtype, strays) if self.model.astray else np.uint64(0),
             loss=float(self.model.loss),
             delay=self._delay(),
         )
@@ -130,9 +132,11 @@ class Layout:
     def traces(self) -> Traces:
         """The traces that the rule reads."""
         times, dt, dt_ref = self.model.traces, self.model.dt, self.model.neuron_settings.dt_ref
+        share = np.array([self.model.rule.shares[name] for name in times], self.dtype)
         return Traces(
             row=np.array([[layer.states.index(name) for name in times] for layer in self.neurons]),
-            share=np.array([self.model.rule.shares[name] for name in times], self.dtype),
+            share=share,
+            shares=share.sum(),
             decay=np.array([np.exp(-dt / tau) for tau in times.values()], self.dtype),
             kick=np.array([dt_ref / tau for tau in times.values()], self.dtype),
             bias_step=self.dtype.type(dt / dt_ref),

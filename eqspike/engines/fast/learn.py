@@ -14,7 +14,7 @@ holds this against Brian2, which applies the rule as it is written.
 
 from __future__ import annotations
 
-from numba import uint64
+from numba import int64, uint64
 
 from ...kernels import compiled, inlined
 from .draw import GROUP
@@ -44,7 +44,7 @@ def rewind(b, p, thread, offset, plan, traces, scratch, kept):
     g, q = shifted(pointer(scratch.g), thread * rows * M), shifted(pointer(scratch.q16), thread * rows * words)
     back, bias = shifted(pointer(scratch.back), thread * K * M), shifted(pointer(kept.bias), b * M)
     shared = shifted(pointer(kept.shared), b * kept.shared.shape[1] * stride)
-    lanes, step, share = lanes_of(g), spread(traces.bias_step), spread(plan.sign[p] * traces.share.sum())
+    lanes, step, share = lanes_of(g), spread(traces.bias_step), spread(plan.sign[p] * traces.shares)
     clear(back, K * M)
     for t in range(steps - 1, -1, -1):
         at, bits = (row + t) * M, (row + t) * words
@@ -145,7 +145,7 @@ def add_neuron(source, b, n, many, G, table, total, rest, at):
         place = chunk // 4 * PATTERNS * TILE * lanes
         while bits:
             if many:  # four rows at a time, as their pattern
-                row = shifted(table, place + int(bits & uint64(15)) * TILE * lanes)
+                row = shifted(table, place + int64(bits & uint64(15)) * TILE * lanes)
                 place += PATTERNS * TILE * lanes
                 bits >>= uint64(4)
             else:

@@ -26,8 +26,8 @@ class Layers(NamedTuple):
     kick: NDArray[Any]  # [L] what a spike through a weight of 1 adds
     receives: int  # row of the state that spikes arrive in
     membrane: int  # row of the state that begins uniform in [0, 1)
-    drive: np.uint64  # function that finds what the first layer receives in all steps; 0: step by step, by `up`
-    astray: bool  # spikes that are sent are others than those of the neurons, see `transmit.py`
+    drive: np.uint64  # function that finds what the first layer receives in all steps
+    astray: np.uint64  # function that says which spikes are sent; 0: those of the neurons
     loss: float  # probability that a spike is lost
     delay: NDArray[np.int64]  # [64 * words] steps after which a neuron's spikes are sent; empty if all are at once
 
@@ -54,6 +54,7 @@ class Traces(NamedTuple):
 
     row: NDArray[np.int64]  # [L, K] of the state
     share: NDArray[Any]  # [K] of each in what is read
+    shares: float  # their sum
     decay: NDArray[Any]  # [K] in a step
     kick: NDArray[Any]  # [K] of a spike
     bias_step: float  # spikes of the unit behind a bias in a step

@@ -13,7 +13,7 @@ each variable. What is learned from is kept for `learn.py`: what each neuron rea
 
 from __future__ import annotations
 
-from numba import uint64
+from numba import int64, uint64
 
 from ...kernels import compiled, inlined
 from .draw import GROUP, receive
@@ -80,7 +80,7 @@ def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
 def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
     at, key = reference(places(b, p, thread, layers, plan, scratch, kept)), given.keys[b, 2]
-    alive = shifted(pointer(given.alive), min(b, len(given.alive) - 1) * layers.word[-1])
+    alive = shifted(pointer(given.alive), (b if b < len(given.alive) else 0) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
     rows, width = scratch.g.shape[1], scratch.drive.shape[2]
     clear(at.counts, M)
@@ -210,10 +210,10 @@ def note(row, layers, plan, at, stride):
 def count_spikes(b, p, thread, layers, plan, counts, seen):
     """Add what was counted in a phase to what is reported."""
     for n in range(layers.offset[-1]):
-        seen.spikes[thread, p, n] += int(counts[n])
+        seen.spikes[thread, p, n] += int64(counts[n])
     if plan.readout[p]:
         for n in range(layers.neurons[-1]):
-            seen.readout[b, n] += int(counts[layers.offset[-2] + n])
+            seen.readout[b, n] += int64(counts[layers.offset[-2] + n])
 
 
 @inlined
