@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .errors import EqspikeError
 from .reading import open_regular
@@ -39,12 +39,21 @@ def _text(value: str) -> str:
     return value
 
 
+def _several(value: Any) -> Any:
+    """One number for all layers may stand without brackets."""
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Time = Annotated[float, Field(ge=1e-3, le=1e6, json_schema_extra={"unit": "ms"})]  # others overflow in a division
 Rate = Annotated[float, Field(gt=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Text = Annotated[str, AfterValidator(_text)]
-PerLayer = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1)]
+PerLayer = Annotated[
+    tuple[Positive, ...],
+    BeforeValidator(_several),
+    Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1),
+]
 
 
 class Part(BaseModel):

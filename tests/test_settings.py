@@ -71,6 +71,12 @@ def test_changes_are_applied_in_order_over_the_file(tmp_path):
     assert found.per_layer(found.training.learning_rates) == found.training.learning_rates * 3
 
 
+def test_one_number_for_all_layers_needs_no_brackets():
+    assert experiment(changes=["training.learning_rates=0.3"]) == experiment(changes=["training.learning_rates=[0.3]"])
+    with pytest.raises(EqspikeError, match="training.learning_rates"):
+        experiment(changes=["training.learning_rates=true"])
+
+
 @pytest.mark.parametrize("text", ["[training", "a = ", "\x00", "[a]\n[a]"])
 def test_broken_file(tmp_path, text):
     file = tmp_path / "model.toml"
