@@ -150,8 +150,9 @@ class _Whole(JITCodeLibrary):  # type: ignore[misc]
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        passes, built = self._codegen._module_pass_manager()
-        passes.run(self._final_module, built)
+        passes = self._codegen._module_pass_manager()  # and from Numba 0.62 on what it was built by
+        passes, *built = passes if isinstance(passes, tuple) else (passes,)
+        passes.run(self._final_module, *built)
 
 
 class _Compiler(Compiler):  # type: ignore[misc]
