@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +16,11 @@ from eqspike.data.download import DOWNLOADS
 
 settings.register_profile("eqspike", deadline=None, derandomize=True)  # machines are busy, and runs are to repeat
 settings.load_profile("eqspike")
+
+
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:  # as under nohup. Programs that tests start inherit that, but no handler
+        signal.signal(number, lambda *_: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

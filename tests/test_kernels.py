@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from eqspike.kernels import compiled
 
 MODULE = """
 from eqspike.kernels import compiled, directory, state
@@ -63,3 +66,19 @@ def test_another_users_directory_is_not_trusted(kernel, tmp_path):
     (_, place, _), _ = kernel(EQSPIKE_CACHE=str(tmp_path / "cache"))
     Path(place).chmod(0o777)
     assert kernel(EQSPIKE_CACHE=str(tmp_path / "cache"))[0][1] == "None"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_collector_of_garbage_is_afterwards_as_it_was(collects):
+    seen = []
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        compiled(lambda x: x + 1)(1)
+        seen.append(gc.isenabled())
+        with pytest.raises(Exception, match="no_such_name"):
+            compiled(lambda x: no_such_name)(1)  # noqa: F821
+        seen.append(gc.isenabled())
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert seen == [collects, collects]
