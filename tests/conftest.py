@@ -19,7 +19,9 @@ settings.load_profile("eqspike")
 
 
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-    if signal.getsignal(number) == signal.SIG_IGN:  # as under nohup. Programs that tests start inherit that, but no handler
+    if (
+        signal.getsignal(number) == signal.SIG_IGN
+    ):  # as under nohup. Programs that tests start inherit that, but no handler
         signal.signal(number, lambda *_: None)
 
 

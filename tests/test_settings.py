@@ -73,7 +73,7 @@ def test_changes_are_applied_in_order_over_the_file(tmp_path):
 
 def test_one_number_for_all_layers_needs_no_brackets():
     assert experiment(changes=["training.learning_rates=0.3"]) == experiment(changes=["training.learning_rates=[0.3]"])
-    with pytest.raises(EqspikeError, match="training.learning_rates"):
+    with pytest.raises(EqspikeError, match=r"training\.learning_rates"):
         experiment(changes=["training.learning_rates=true"])
 
 

@@ -50,4 +50,6 @@ def test_whatever_call_fails_the_run_file_is_whole_and_goes_on(tmp_path, calls, 
         settled = train_run(settings, data, directory / "run.h5", resume=there, lock=True)
         assert digest(settled.path) == digest(tmp_path / "whole")
     assert at > 1, "guard: a run makes such calls"
-    assert failed or calls.startswith("link"), "a file that can have no second name is copied"
+    copied = calls.startswith("link")  # a file that can have no second name is copied
+    again = error == "EINTR" and calls in ("fsync", "flock")  # Python tries again by itself: PEP 475
+    assert bool(failed) != (copied or again)

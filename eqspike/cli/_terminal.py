@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..errors import EqspikeError
 from ..output import printable
@@ -84,6 +83,14 @@ def program() -> str:
 def clean(value: object) -> str:
     """Text of a file as it may reach the terminal: without control characters and without markup."""
     return escape(printable(value))
+
+
+class Bar(Progress):
+    """A bar that leaves nothing behind where it does not show: those of older versions of Rich leave an empty line."""
+
+    def stop(self) -> None:
+        if not self.disable:
+            super().stop()
 
 
 def progress_bar(screen: Console) -> Bar:
