@@ -232,7 +232,7 @@ def recorded(table: Mapping[str, Any], where: str) -> Experiment:
 
     Raises EqspikeError as `validated` does.
     """
-    with suppress(EqspikeError, AttributeError, TypeError):  # of a table that is none: `validated` says what is wrong
+    with suppress(EqspikeError, AttributeError, TypeError):  # where it is not a table, `validated` says what is wrong
         kind = _concrete(table)
         for section, values in YOUNGER.items():
             known = {name: value for name, value in values.items() if name in _names(kind, (section,))}

@@ -18,10 +18,9 @@ settings.register_profile("eqspike", deadline=None, derandomize=True)  # machine
 settings.load_profile("eqspike")
 
 
+# What is ignored, as hangups are under nohup, is ignored in programs that tests start as well. They do not inherit a handler.
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-    if (
-        signal.getsignal(number) == signal.SIG_IGN
-    ):  # as under nohup. Programs that tests start inherit that, but no handler
+    if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
 

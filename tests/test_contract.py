@@ -89,8 +89,8 @@ REFUSED = {
     "counts up": (counting(**{"..": [1.0]}), "which is not a name"),
     "not what it says": ({"counted": ("photons",), **counting(spikes=[1.0])}, "counts spikes, but says photons"),
     "less than it says": ({"counted": ("photons",), **counting(photons=[-1.0])}, "'photons' lies below 0"),
-    "counts that are no text": (counting(**{"\udcff": [1.0]}), "which is not a name"),
-    "phases that are no text": ({"phases": ("\udcff",), **counting(photons=[1.0])}, "phases must be different names"),
+    "counts that are not text": (counting(**{"\udcff": [1.0]}), "which is not a name"),
+    "phases that are not text": ({"phases": ("\udcff",), **counting(photons=[1.0])}, "phases must be different names"),
     "one phase twice": ({"phases": ("a", "a"), **counting(photons=[1.0, 2.0])}, "phases must be different names"),
     "a layer too few": (
         {"activity": staticmethod(lambda x, p: [p.mean(0)])},

@@ -134,7 +134,7 @@ def test_other_versions_are_told_at_the_resume_and_kept(tmp_path, monkeypatch):
     for found in (run, records.load(tmp_path)):
         assert (found.earlier_versions, found.versions) == ((now, others), now)
     train_run(settings, data, tmp_path / "run.h5", resume=True, tell=told.append)
-    assert len(told) == 2 and len(records.load(tmp_path).earlier_versions) == 2, "the same versions are no news"
+    assert len(told) == 2 and len(records.load(tmp_path).earlier_versions) == 2, "the same versions are not news"
     shown = CliRunner().invoke(show, [str(tmp_path)]).stdout
     assert shown.count("earlier") == 2 and "numpy=1.24.0" in shown
     text = page(run, data, build(settings, data, run.parameters))

@@ -13,9 +13,8 @@ def as_shipped() -> None:
     os.environ.pop("MPLBACKEND", None)
     os.environ["MATPLOTLIBRC"] = os.devnull
     os.environ["NUMBA_DISABLE_JIT"] = "0"  # kernels that are not compiled cannot run
-    logging.getLogger("matplotlib").setLevel(
-        logging.ERROR
-    )  # that there is no place for its cache is none of our output
+    # That there is no place for its cache does not belong in our output.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if os.path.exists("matplotlibrc"):  # of the working directory, which comes before all others
         with chdir(os.sep):
             importlib.import_module("matplotlib")

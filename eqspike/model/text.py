@@ -77,7 +77,7 @@ def _known(node: ast.AST) -> bool:
 
 
 def equations(text: str) -> tuple[Equation, ...]:
-    """The equations of a text, one a line. Raises EqspikeError for a line that is none."""
+    """The equations of a text, one a line. Raises EqspikeError for a line that is not one."""
     parsed = []
     for line in filter(None, (line.split("#")[0].strip() for line in text.splitlines())):
         match = _EQUATION.fullmatch(line)
@@ -94,7 +94,7 @@ def equations(text: str) -> tuple[Equation, ...]:
 
 
 def statements(text: str) -> tuple[Statement, ...]:
-    """The statements of a text, separated by `;` or lines. Raises EqspikeError for one that is none."""
+    """The statements of a text, separated by `;` or lines. Raises EqspikeError for what is not one."""
     parsed = []
     for part in filter(None, (part.strip() for part in re.split(r"[;\n]", text))):
         match = _STATEMENT.fullmatch(part)

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -117,8 +117,8 @@ class Sweep(Part):
                 raise ValueError(f"drawings.y = {drawing.y!r} is not one of {', '.join(MEASURES)}")
         return self
 
-    def values(self, lists: Container[str] = ()) -> list[dict[str, Value]]:
-        """The settings that make each point, in order; of `lists`, a single draw is one value for all that they hold."""
+    def values(self) -> list[dict[str, Value]]:
+        """The settings that make each point, in order."""
         if self.points is not None:
             return list(self.points)
         if self.grid is not None:
@@ -126,12 +126,10 @@ class Sweep(Part):
         assert self.random is not None
         rng, drawn = np.random.default_rng(self.random.seed), self.random.settings
 
-        def draw(key: str, ranges: Range | tuple[Range, ...]) -> Value:
-            if isinstance(ranges, Range):
-                return [ranges.draw(rng)] if key in lists else ranges.draw(rng)
-            return [each.draw(rng) for each in ranges]
+        def draw(ranges: Range | tuple[Range, ...]) -> Value:
+            return ranges.draw(rng) if isinstance(ranges, Range) else [each.draw(rng) for each in ranges]
 
-        return [{key: draw(key, ranges) for key, ranges in drawn.items()} for _ in range(self.random.points)]
+        return [{key: draw(ranges) for key, ranges in drawn.items()} for _ in range(self.random.points)]
 
 
 def _time(run: Run) -> float:
@@ -185,7 +183,7 @@ class Point:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Read a protocol. Raises EqspikeError for a file that is none."""
+    """Read a protocol. Raises EqspikeError for a file that is not a protocol."""
     try:
         sweep = Sweep.model_validate(read_toml(path, "this protocol"))
     except ValidationError as error:
@@ -205,8 +203,7 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
         settings += sweep.quick.settings
         seeds = sweep.quick.seeds or seeds
     common = experiment(sweep.model, settings)  # what is wrong with every point ends the sweep
-    lists = {key for key, value in flat(common.table()).items() if isinstance(value, (list, tuple))}
-    drawn = sweep.values(lists)
+    drawn = sweep.values()
     own = any("seed" in values for values in drawn)
     if seeds is not None and (own or any(change.partition("=")[0].strip() == "seed" for change in settings)):
         raise EqspikeError(

@@ -51,8 +51,8 @@ def _digest(raw: BinaryIO) -> str:
 def read_hdf5(path: Path, what: str, formats: dict[str, int]) -> Iterator[h5py.File]:
     """Open a file of `sealed_hdf5`, called `what`; `formats` are the names it may have, with the newest known version.
 
-    Nothing is believed of it: its seal is checked before HDF5's own code sees it, and before any data is read there
-    must be no links, no types but plain numbers and text, and no more data than the file can hold. Raises
+    Nothing is believed of it: its seal is checked before HDF5's own code sees it, and before any data is read,
+    links, types other than plain numbers and text, and more data than the file can hold are ruled out. Raises
     EqspikeError, also for what goes wrong in the `with` block because the content is not what it should be.
     """
     try:

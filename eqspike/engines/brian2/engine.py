@@ -230,7 +230,7 @@ class Brian2Engine(Engine):
                 simulation.write((layer, name), simulation.now - value if name == "lastspike" else value)
 
     def _check(self, simulation: Simulation, batch: Batch) -> None:
-        """Raise NotANumber for a state that is none."""
+        """Raise NotANumber for a state that is not a number."""
         layers = simulation.built.layers
         for n, layer in enumerate(layers[1:], 1):
             names = self._moving(layer)

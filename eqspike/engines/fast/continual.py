@@ -148,7 +148,7 @@ def learn_inputs(spikes, count, layers, at, kept, moving):
 @inlined
 def learn_biases(sign, layers, traces, at, g, moving):
     """Each bias is a synapse from a unit that spikes in every dt_ref."""
-    share = sign * traces.shares
+    share = sign * traces.share_sum
     for layer in range(len(layers.neurons)):
         first, bias = layers.offset[layer], moving.bias[layer]
         for n in range(layers.neurons[layer]):

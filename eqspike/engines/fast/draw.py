@@ -33,8 +33,8 @@ def receive(b, thread, layers, given, scratch, kept):
         table = shifted(pointer(scratch.table), thread * scratch.table.shape[1])
         spiking_ = shifted(pointer(scratch.spiking), thread * scratch.spiking.shape[1])
         up, width, into, stride = layers.up, layers.neurons[0], pointer(drive), drive.shape[1]
-        given_ = (up[0, 0], up[0, 1], up[0, 2], width, lit, count, raster, steps, table, spiking_, into, stride)
-        call(layers.drive, given_)
+        arguments = (up[0, 0], up[0, 1], up[0, 2], width, lit, count, raster, steps, table, spiking_, into, stride)
+        call(layers.drive, arguments)
     return count
 
 

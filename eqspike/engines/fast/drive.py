@@ -1,7 +1,8 @@
 """What the first layer receives in every step.
 
-By any coupling, its function is called with the pixels that spike. By dense weights, four pixels have 16 patterns. Their sums are computed once and looked up in every step: an addition of a row for four pixels,
-where one by one there would be one for each spike. A tile of columns stays in the first cache.
+By any coupling, its function is called with the pixels that spike. By dense weights, four pixels have 16 patterns. Their sums are
+computed once and looked up in every step: an addition of a row for four pixels, where one by one there would be one for each
+spike. A tile of columns stays in the first cache.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def drive_dense(function, weights, geometry, width, lit, count, raster, steps, t
 def drive_listed(function, weights, geometry, width, lit, count, raster, steps, table, spiking, drive, stride):
     """The same by any coupling: `function` is called with the pixels that spike."""
     drive[0] = 1
-    one = drive[0]
+    one = drive[0]  # in the precision of the weights
     clear(drive, steps * stride)
     for step in range(steps):
         spikes = list_pixels(lit, count, raster, steps, step, spiking)

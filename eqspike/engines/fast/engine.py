@@ -206,7 +206,7 @@ class FastEngine(Engine):
         return buffer
 
     def _check(self, broken: NDArray[np.int64], batch: Batch) -> None:
-        """Raise NotANumber for a state that is none."""
+        """Raise NotANumber for a state that is not a number."""
         for sample, place in zip(batch.samples[broken > 0], broken[broken > 0] - 1):
             variable, neuron = divmod(int(place), self._layout.row)
             layer = int(np.searchsorted(self._layout.offset, neuron, side="right")) - 1

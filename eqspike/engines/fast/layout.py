@@ -136,7 +136,7 @@ class Layout:
         return Traces(
             row=np.array([[layer.states.index(name) for name in times] for layer in self.neurons]),
             share=share,
-            shares=share.sum(),
+            share_sum=share.sum(),
             decay=np.array([np.exp(-dt / tau) for tau in times.values()], self.dtype),
             kick=np.array([dt_ref / tau for tau in times.values()], self.dtype),
             bias_step=self.dtype.type(dt / dt_ref),

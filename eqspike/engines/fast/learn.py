@@ -44,7 +44,7 @@ def rewind(b, p, thread, offset, plan, traces, scratch, kept):
     g, q = shifted(pointer(scratch.g), thread * rows * M), shifted(pointer(scratch.q16), thread * rows * words)
     back, bias = shifted(pointer(scratch.back), thread * K * M), shifted(pointer(kept.bias), b * M)
     shared = shifted(pointer(kept.shared), b * kept.shared.shape[1] * stride)
-    lanes, step, share = lanes_of(g), spread(traces.bias_step), spread(plan.sign[p] * traces.shares)
+    lanes, step, share = lanes_of(g), spread(traces.bias_step), spread(plan.sign[p] * traces.share_sum)
     clear(back, K * M)
     for t in range(steps - 1, -1, -1):
         at, bits = (row + t) * M, (row + t) * words

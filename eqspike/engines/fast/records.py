@@ -54,7 +54,7 @@ class Traces(NamedTuple):
 
     row: NDArray[np.int64]  # [L, K] of the state
     share: NDArray[Any]  # [K] of each in what is read
-    shares: float  # their sum
+    share_sum: float  # of all; computed here, a kernel would have to compile it
     decay: NDArray[Any]  # [K] in a step
     kick: NDArray[Any]  # [K] of a spike
     bias_step: float  # spikes of the unit behind a bias in a step

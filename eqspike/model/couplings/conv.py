@@ -159,7 +159,7 @@ class Conv(Coupling):
 
 
 def map_of(shape: Shape) -> tuple[int, int, int]:
-    """A layer's shape as a map: height, width, channels. Raises EqspikeError for a layer that is none."""
+    """A layer's shape as a map: height, width, channels. Raises EqspikeError for a layer that is not a map."""
     if len(shape) == 2:
         return shape[0], shape[1], 1
     if len(shape) != 3:
