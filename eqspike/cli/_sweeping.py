@@ -41,7 +41,7 @@ def run_protocol(
     make_directory(directory)
     screen.print(f"[bold]{protocol.name}[/]  {clean(protocol.description)}  ({len(points)} points)")
     with progress_bar(screen) as bar:
-        task = bar.add_task("points", total=len(points), speed="", error="")
+        task = bar.add_task("points", total=len(points), error="")
 
         def on_point(point: Point) -> None:
             bar.advance(task)

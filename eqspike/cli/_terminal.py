@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from ..errors import EqspikeError
 from ..output import printable
@@ -93,13 +103,21 @@ class Bar(Progress):
             super().stop()
 
 
+class Speed(ProgressColumn):
+    """How many of the task's `unit` a second: found when it is drawn, not after each of them."""
+
+    def render(self, task: Task) -> Text:
+        unit = task.fields.get("unit")
+        return Text(f"{task.speed:,.0f} {unit}/s" if unit and task.speed else "")
+
+
 def progress_bar(screen: Console) -> Bar:
     """A bar that shows on a terminal alone."""
     return Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
+        Speed(),
         TextColumn("{task.fields[error]}"),
         TimeRemainingColumn(),
         console=screen,
@@ -117,7 +135,7 @@ def load_data(settings: Experiment, data_dir: Path | None, screen: Console) -> D
 
         def on_progress(what: str, at: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, speed="", error="")
+                tasks[what] = bar.add_task(what, error="")
             bar.update(tasks[what], completed=at, total=total)
 
         return load(settings, data_dir, on_progress)

@@ -99,7 +99,7 @@ def _train(settings: Experiment, dataset: Dataset, directory: Path, screen: Cons
         f" ({len(dataset.train):,} / {len(dataset.test):,}), faults: {clean(faults or 'none')}, seed {settings.seed}"
     )
     with progress_bar(screen) as bar, asked_to_end() as stop:
-        task = bar.add_task("training", total=len(dataset.train) * settings.training.epochs, speed="", error="")
+        task = bar.add_task("training", total=len(dataset.train) * settings.training.epochs, error="")
 
         def on_progress(at: Progress) -> None:
             writes(at)

@@ -180,7 +180,7 @@ def _draw(run: Run, data: Dataset, estimate: Estimate, tables: list[Devices], pi
     lines: dict[str, list[Tradeoff]] = {}
     with progress_bar(screen) as bar:
         drawn = {"free phase": FREE} | ({"max_rate": RATE} if "max_rate" in run.experiment.table()["encoding"] else {})
-        task = bar.add_task("accuracy against energy", total=sum(map(len, drawn.values())), speed="", error="")
+        task = bar.add_task("accuracy against energy", total=sum(map(len, drawn.values())), error="")
         for kind, shares in drawn.items():
             for share in shares:
                 table = run.experiment.table()

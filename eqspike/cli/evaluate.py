@@ -69,7 +69,7 @@ def evaluate(
     dataset = data_of_run(settings, described, own_data, data_dir, run, screen)
     learner = build(settings, dataset, weights.parameters, weights.hardware)
     with progress_bar(screen) as bar:
-        task = bar.add_task("testing", total=len(dataset.test), speed="", error="")
+        task = bar.add_task("testing", total=len(dataset.test), unit="samples", error="")
         result = loop.evaluate(learner, dataset.test, lambda at, total: bar.update(task, completed=at))
     recorded = provenance["test_error"]
     screen.print(

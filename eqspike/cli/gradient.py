@@ -79,7 +79,7 @@ def gradient(
     screen = screen_for(as_json, quiet)
     settings, dataset, trained = _network(target, _changes(changes, given), own_data, data_dir, screen)
     with progress_bar(screen) as bar:
-        task = bar.add_task("comparing", total=None, speed="", error="")
+        task = bar.add_task("comparing", total=None, error="")
         points = compare_over(
             settings,
             dataset,

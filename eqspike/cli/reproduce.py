@@ -92,7 +92,7 @@ def _paper(name: str, out: Path, as_json: bool, screen: Console) -> None:
     from ..view import paper
 
     with progress_bar(screen) as bar:
-        task = bar.add_task("training", total=paper.EPOCHS, speed="", error="")
+        task = bar.add_task("training", total=paper.EPOCHS, error="")
         network = paper.trained(Hooks(epoch=lambda epoch, _: bar.update(task, completed=epoch.number)))
     picture = make_directory(out) / f"{name}.png"
     save_figure(paper.FIGURES[name](*network), picture, screen)

@@ -195,19 +195,17 @@ def _train(settings: Experiment, dataset: Dataset, path: Path, screen: Console, 
     if wait := learners[settings.learner].first_use(settings):
         screen.print(wait)
     with progress_bar(screen) as bar:
-        task = bar.add_task("getting ready", total=None, speed="", error="")
+        task = bar.add_task("getting ready", total=None, unit="samples", error="")
         total = len(dataset.train) * settings.training.epochs
 
         def on_progress(at: Progress) -> None:
             what = "testing" if at.testing else f"epoch {at.epoch}/{settings.training.epochs}"
             completed = (at.epoch - 1) * at.total + at.done if not at.testing else None
-            speed = bar.tasks[task].speed
             bar.update(
                 task,
                 description=what,
                 total=total,
                 completed=completed,
-                speed=f"{speed:,.0f} samples/s" if speed else "",
                 error=f"error {at.wrong / at.done:.2%}" if not at.testing else "",
             )
 

@@ -57,10 +57,11 @@ class Parameters:
         """The part of `vector` that is weights."""
         return self.vector[: int(self._lengths[: len(self.couplings)].sum())]
 
-    def shaped(self, synapses: NDArray[Any]) -> list[NDArray[Any]]:
-        """A vector of weights as one array for each coupling; views."""
-        parts = np.split(synapses, np.cumsum(self._lengths[: len(self.couplings)])[:-1])
-        return [part.reshape(coupling.shape) for part, coupling in zip(parts, self.couplings, strict=True)]
+    def shaped(self, synapses: NDArray[Any], first: int = 0) -> list[NDArray[Any]]:
+        """A vector of weights as one array for each coupling from the `first` on; views."""
+        couplings = self.couplings[first:]
+        parts = np.split(synapses, np.cumsum(self._lengths[first : len(self.couplings)])[:-1]) if couplings else []
+        return [part.reshape(coupling.shape) for part, coupling in zip(parts, couplings, strict=True)]
 
     @property
     def down(self) -> list[NDArray[Any]]:
@@ -70,6 +71,12 @@ class Parameters:
     @down.setter
     def down(self, weights: list[NDArray[Any]]) -> None:
         self._down = weights
+
+    def view(self) -> Parameters:
+        """The same numbers in the same memory; it may have another way down."""
+        other = object.__new__(Parameters)
+        other.__dict__.update(self.__dict__)
+        return other
 
     def copy(self) -> Parameters:
         """The same numbers in memory of their own."""

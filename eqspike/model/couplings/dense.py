@@ -52,7 +52,9 @@ class Dense(Coupling):
         return np.full(self.post, self.pre)
 
     def zeros(self, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return np.sum(weights == 0, axis=1), np.sum(weights == 0, axis=0)
+        zero = (weights == 0).view(np.uint8)
+        below, above = np.sum(zero, axis=1, dtype=np.uint32), np.sum(zero, axis=0, dtype=np.uint32)
+        return np.asarray(below, np.int64), np.asarray(above, np.int64)
 
     def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(activity @ weights)

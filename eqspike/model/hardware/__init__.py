@@ -54,6 +54,11 @@ class Write:
     factor: float = 1.0  # of the schedule, on the learning rates
     after: bool = False  # the update has been subtracted
 
+    @property
+    def place(self) -> int:
+        """Of its random numbers in an epoch; the next one is that of the way down."""
+        return 4 * self.sample + 2 * self.after
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -92,13 +97,12 @@ class Cells:
 
     def draw(self, write: Write) -> np.random.Generator:
         """Draws what differs from write to write, before or after the sum."""
-        place = 4 * write.sample + 2 * write.after + PATHS.index(self.path)
-        return generator(self.seed, HARDWARE, epoch=write.epoch, sample=place)
+        return generator(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + PATHS.index(self.path))
 
-    def alike(self, write: Write, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """A number in [0, 1) for each of these weights, other ones with each write but the same for both ways."""
-        first = len(self.parameters.synapses) - self.count
-        key = np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=4 * write.sample + 2 * write.after))
+    def uniforms(self, write: Write, places: NDArray[np.int64], alike: bool = False) -> NDArray[np.float64]:
+        """A number in [0, 1) for each of these weights, other ones with each write; `alike`: the same for both ways."""
+        first, path = len(self.parameters.synapses) - self.count, 0 if alike else PATHS.index(self.path)
+        key = np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + path))
         return uniform(key, (places + first).astype(np.uint64))
 
 
@@ -140,7 +144,7 @@ class Fault:
         return None
 
     def downward(self, weights: NDArray[Any]) -> NDArray[Any]:
-        """What the way down makes of the weights that it reads; may be `weights` themselves."""
+        """What the way down makes of the weights that it reads, of all couplings but the first; may be `weights` themselves."""
         return weights
 
     def model(self, model: Model) -> Model:
@@ -210,18 +214,20 @@ class Hardware:
                 fault.adopt(weights, _of(f"{path}/{name}/", state))
 
     def read(self, stored: Parameters) -> Parameters:
-        """What the network computes with; `stored` itself where nothing is amiss."""
+        """What the network computes with, in memory of its own only where it differs; `stored` itself where nothing is amiss."""
         if not self._kinds:
             return stored
-        acting = stored.copy()
-        acting.synapses[:] = self._read(UP, stored.synapses)
-        down = acting.synapses
-        if self.down is not None:
-            down = np.concatenate([down[: -len(self.down)] if len(self.down) else down, self._read(DOWN, self.down)])
+        kept = stored.synapses
+        weights, acting = self._read(UP, kept), stored.view()
+        if weights is not kept:
+            acting = stored.copy()
+            acting.synapses[:] = weights
+        tied = acting.synapses[acting.weights[0].size :]
+        down = tied if self.down is None else self._read(DOWN, self.down)
         for fault in self.faults[UP]:
             down = fault.downward(down)
-        if down is not acting.synapses:
-            acting.down = acting.shaped(down)
+        if down is not tied:
+            acting.down = [acting.weights[0], *acting.shaped(down, first=1)]
         return acting
 
     def _read(self, path: str, weights: NDArray[Any]) -> NDArray[Any]:

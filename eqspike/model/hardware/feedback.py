@@ -41,8 +41,8 @@ class Feedback(Fault):
     def __init__(self, settings: FeedbackSettings, cells: Cells) -> None:
         super().__init__(settings, cells)
         normal = cells.frozen(shared=True).standard_normal(len(cells.parameters.synapses))
-        self.factor = (1 + settings.mismatch * normal).astype(cells.dtype)
         self.first = 0 if cells.path == DOWN else cells.counts[0]  # weight that has a way down
+        self.factor = (1 + settings.mismatch * normal).astype(cells.dtype)[self.first :]
 
     def own_way_down(self, parameters: Parameters, trained: bool) -> NDArray[Any] | None:
         if self.settings.kind == "tied":

@@ -53,8 +53,8 @@ class Quantised(Fault):
         self._scale()
 
     def _scale(self) -> None:
-        self.reach = self.cells.per_weight(self.largest.tolist()).astype(self.cells.dtype)
-        self.step = (self.reach / (2 ** (self.settings.bits - 1) - 1)).astype(self.cells.dtype)
+        self.highest = self.cells.dtype.type(2 ** (self.settings.bits - 1) - 1)  # level
+        self.step = (self.cells.per_weight(self.largest.tolist()) / self.highest).astype(self.cells.dtype)
 
     def program(self, stored: NDArray[Any]) -> None:
         if not self.settings.accumulator:
@@ -82,24 +82,26 @@ class Quantised(Fault):
 
     def settle(self, stored: NDArray[Any], write: Write) -> None:
         if self.settings.accumulator:
-            np.clip(stored, -self.reach, self.reach, out=stored)
+            reach = self.highest * self.step
+            np.maximum(np.minimum(stored, reach, out=stored), -reach, out=stored)
             return
         nearest = self._nearest(stored)
         if self.settings.rounding == "nearest":
             stored[:] = nearest
             return
         between = np.flatnonzero(nearest != stored)  # of a batch of one most weights have not moved
-        step, reach = self.step[between], self.reach[between]
-        if self.settings.alike:
-            share = self.cells.alike(write, between).astype(stored.dtype)
-        else:
-            share = self.cells.draw(write).random(len(between), stored.dtype)
-        level = np.floor(stored[between] / step + share)
-        stored[between] = np.clip(level * step, -reach, reach)
+        step = self.step[between]
+        share = self.cells.uniforms(write, between, self.settings.alike).astype(stored.dtype)
+        stored[between] = self._within(np.floor(stored[between] / step + share)) * step
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:
         return self._nearest(stored) if self.settings.accumulator else stored
 
     def _nearest(self, weights: NDArray[Any]) -> NDArray[Any]:
-        levels = np.round(weights / self.step) * self.step
-        return np.asarray(np.clip(levels, -self.reach, self.reach))
+        levels = weights / self.step
+        return np.asarray(self._within(np.rint(levels, out=levels)) * self.step)
+
+    def _within(self, levels: NDArray[Any]) -> NDArray[Any]:
+        """Levels, in place, that there are."""
+        np.minimum(levels, self.highest, out=levels)  # NumPy's clip takes ten times as long
+        return np.asarray(np.maximum(levels, -self.highest, out=levels))
