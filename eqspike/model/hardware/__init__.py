@@ -14,7 +14,7 @@ weights of the first coupling, since nothing goes down to the input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,13 +83,12 @@ class Cells:
         """Type of the weights."""
         return self.parameters.vector.dtype
 
-    def per_weight(self, values: Sequence[float]) -> NDArray[np.float64]:
-        """A value for each weight, from one for all couplings or one for each."""
+    def per_coupling(self, values: Sequence[float]) -> list[float]:
+        """A value for each coupling of which these devices keep weights, from one for all couplings or one for each."""
         couplings = len(self.parameters.couplings)
         if len(values) not in (1, couplings):
             raise EqspikeError(f"hardware: {len(values)} values for {couplings} weight matrices: give 1 or {couplings}")
-        own = values[len(values) - len(self.counts) :] if len(values) > 1 else [*values] * len(self.counts)
-        return np.repeat(np.asarray(own, np.float64), self.counts)
+        return [*values][len(values) - len(self.counts) :] if len(values) > 1 else [*values] * len(self.counts)
 
     def frozen(self, shared: bool = False) -> np.random.Generator:
         """Draws what differs from device to device, always the same; `shared`: the same for both ways."""
@@ -99,11 +98,11 @@ class Cells:
         """Draws what differs from write to write, before or after the sum."""
         return generator(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + PATHS.index(self.path))
 
-    def uniforms(self, write: Write, places: NDArray[np.int64], alike: bool = False) -> NDArray[np.float64]:
-        """A number in [0, 1) for each of these weights, other ones with each write; `alike`: the same for both ways."""
+    def each(self, write: Write, alike: bool = False) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+        """A function that finds a number in [0, 1) for each weight, other ones with each write; `alike`: the same for both ways."""
         first, path = len(self.parameters.synapses) - self.count, 0 if alike else PATHS.index(self.path)
         key = np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + path))
-        return uniform(key, (places + first).astype(np.uint64))
+        return lambda places: uniform(key, (places + first).astype(np.uint64))
 
 
 def of_spikes(settings: HardwareSettings) -> list[str]:

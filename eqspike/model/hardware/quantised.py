@@ -23,6 +23,7 @@ from ...reading import refill
 from ...settings import PerLayer
 from . import Cells, Fault, FaultSettings, Write, hardware
 
+BLOCK = 1 << 15  # weights at a time: what is found on the way stays in a core's own cache
 HEADROOM = 4.0  # that weights have to grow, times the largest of the first ones
 
 
@@ -53,12 +54,17 @@ class Quantised(Fault):
         self._scale()
 
     def _scale(self) -> None:
-        self.highest = self.cells.dtype.type(2 ** (self.settings.bits - 1) - 1)  # level
-        self.step = (self.cells.per_weight(self.largest.tolist()) / self.highest).astype(self.cells.dtype)
+        number, ends = self.cells.dtype.type, np.cumsum(self.cells.counts, dtype=np.int64).tolist()
+        self.highest = number(2 ** (self.settings.bits - 1) - 1)  # level
+        self.blocks = [
+            (slice(at, min(at + BLOCK, end)), number(reach / self.highest))
+            for reach, count, end in zip(self.cells.per_coupling(self.largest.tolist()), self.cells.counts, ends)
+            for at in range(end - count, end, BLOCK)
+        ]  # of weights, and their step
 
     def program(self, stored: NDArray[Any]) -> None:
         if not self.settings.accumulator:
-            stored[:] = self._nearest(stored)
+            self._round(stored, stored)
 
     def adopt(self, stored: NDArray[Any], state: Mapping[str, NDArray[Any]]) -> None:
         if self.settings.reach is None:
@@ -82,26 +88,29 @@ class Quantised(Fault):
 
     def settle(self, stored: NDArray[Any], write: Write) -> None:
         if self.settings.accumulator:
-            reach = self.highest * self.step
-            np.maximum(np.minimum(stored, reach, out=stored), -reach, out=stored)
-            return
-        nearest = self._nearest(stored)
-        if self.settings.rounding == "nearest":
-            stored[:] = nearest
-            return
-        between = np.flatnonzero(nearest != stored)  # of a batch of one most weights have not moved
-        step = self.step[between]
-        share = self.cells.uniforms(write, between, self.settings.alike).astype(stored.dtype)
-        stored[between] = self._within(np.floor(stored[between] / step + share)) * step
+            for place, step in self.blocks:
+                _clip(stored[place], step * self.highest)
+        elif self.settings.rounding == "nearest":
+            self._round(stored, stored)
+        else:
+            number = self.cells.each(write, self.settings.alike)
+            for place, step in self.blocks:
+                weights = stored[place]
+                levels = weights / step
+                between = np.flatnonzero(_clip(np.rint(levels), self.highest) * step != weights)
+                up = number(between + place.start).astype(stored.dtype)  # of a batch of one most weights have not moved
+                weights[between] = _clip(np.floor(levels[between] + up), self.highest) * step
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:
-        return self._nearest(stored) if self.settings.accumulator else stored
+        return self._round(stored, np.empty_like(stored)) if self.settings.accumulator else stored
 
-    def _nearest(self, weights: NDArray[Any]) -> NDArray[Any]:
-        levels = weights / self.step
-        return np.asarray(self._within(np.rint(levels, out=levels)) * self.step)
+    def _round(self, weights: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+        """To the nearest levels."""
+        for place, step in self.blocks:
+            np.multiply(_clip(np.rint(weights[place] / step), self.highest), step, out=out[place])
+        return out
 
-    def _within(self, levels: NDArray[Any]) -> NDArray[Any]:
-        """Levels, in place, that there are."""
-        np.minimum(levels, self.highest, out=levels)  # NumPy's clip takes ten times as long
-        return np.asarray(np.maximum(levels, -self.highest, out=levels))
+
+def _clip(values: NDArray[Any], highest: float) -> NDArray[Any]:
+    """In place; NumPy's takes ten times as long."""
+    return np.asarray(np.maximum(np.minimum(values, highest, out=values), -highest, out=values))
