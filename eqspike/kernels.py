@@ -31,7 +31,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 PACKAGE = Path(__file__).parent
-SOURCES = ("kernels.py", "randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py")
+SOURCES = ("kernels.py", "randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py", "model/hardware/*.py")
 GENERATIONS = 4  # directories of other states that are left alone
 
 

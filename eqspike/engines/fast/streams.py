@@ -7,8 +7,10 @@ from numba import types, uint64
 from numba.extending import intrinsic
 
 from ...kernels import compiled, inlined
-from ...randomness import GOLDEN, MIX
+from ...randomness import GOLDEN, MIX, mix
 from .vectors import place_of, splat
+
+mixed = inlined(mix)
 
 
 @intrinsic
@@ -44,14 +46,6 @@ def mark(typing, words, index, lanes_, bit):
         builder.store(builder.or_(builder.load(place, align=8), added), place, align=8)
 
     return types.void(words, types.intp, types.uint64, types.uint64), build
-
-
-@inlined
-def mixed(z):
-    """Scramble 64 bits, see `eqspike.randomness.mix`."""
-    z = (z ^ (z >> uint64(30))) * MIX[0]
-    z = (z ^ (z >> uint64(27))) * MIX[1]
-    return z ^ (z >> uint64(31))
 
 
 @compiled

@@ -14,7 +14,7 @@ weights of the first coupling, since nothing goes down to the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import EqspikeError
-from ...randomness import HARDWARE, generator, stream, uniform
+from ...randomness import HARDWARE, generator, stream
 from ...reading import refill
 from ...registry import Registry
 from ...settings import Part
@@ -98,11 +98,10 @@ class Cells:
         """Draws what differs from write to write, before or after the sum."""
         return generator(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + PATHS.index(self.path))
 
-    def each(self, write: Write, alike: bool = False) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-        """A function that finds a number in [0, 1) for each weight, other ones with each write; `alike`: the same for both ways."""
-        first, path = len(self.parameters.synapses) - self.count, 0 if alike else PATHS.index(self.path)
-        key = np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + path))
-        return lambda places: uniform(key, (places + first).astype(np.uint64))
+    def key(self, write: Write, alike: bool = False) -> np.uint64:
+        """Of a stream of random numbers for a write; `alike`: the same for both ways."""
+        path = 0 if alike else PATHS.index(self.path)
+        return np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + path))
 
 
 def of_spikes(settings: HardwareSettings) -> list[str]:

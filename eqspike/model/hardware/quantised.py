@@ -22,8 +22,8 @@ from pydantic import Field
 from ...reading import refill
 from ...settings import PerLayer
 from . import Cells, Fault, FaultSettings, Write, hardware
+from ._rounding import round_at_random
 
-BLOCK = 1 << 15  # weights at a time: what is found on the way stays in a core's own cache
 HEADROOM = 4.0  # that weights have to grow, times the largest of the first ones
 
 
@@ -56,11 +56,10 @@ class Quantised(Fault):
     def _scale(self) -> None:
         number, ends = self.cells.dtype.type, np.cumsum(self.cells.counts, dtype=np.int64).tolist()
         self.highest = number(2 ** (self.settings.bits - 1) - 1)  # level
-        self.blocks = [
-            (slice(at, min(at + BLOCK, end)), number(reach / self.highest))
+        self.parts = [
+            (slice(end - count, end), number(reach / self.highest))
             for reach, count, end in zip(self.cells.per_coupling(self.largest.tolist()), self.cells.counts, ends)
-            for at in range(end - count, end, BLOCK)
-        ]  # of weights, and their step
+        ]  # of the vector that are one coupling's, and their step
 
     def program(self, stored: NDArray[Any]) -> None:
         if not self.settings.accumulator:
@@ -71,10 +70,10 @@ class Quantised(Fault):
             if state:
                 self.restore(state)
             else:
-                parts = np.split(np.abs(stored), np.cumsum(self.cells.counts, dtype=np.int64)[:-1])
-                for place, part in enumerate(parts, len(self.largest) - len(self.cells.counts)):
+                for n, (place, _) in enumerate(self.parts, len(self.largest) - len(self.parts)):
+                    part = np.abs(stored[place])
                     if part.size and (largest := float(np.quantile(part, self.settings.quantile))) > 0:
-                        self.largest[place] = largest
+                        self.largest[n] = largest
                 self._scale()
         self.program(stored)
 
@@ -88,25 +87,21 @@ class Quantised(Fault):
 
     def settle(self, stored: NDArray[Any], write: Write) -> None:
         if self.settings.accumulator:
-            for place, step in self.blocks:
+            for place, step in self.parts:
                 _clip(stored[place], step * self.highest)
         elif self.settings.rounding == "nearest":
             self._round(stored, stored)
         else:
-            number = self.cells.each(write, self.settings.alike)
-            for place, step in self.blocks:
-                weights = stored[place]
-                levels = weights / step
-                between = np.flatnonzero(_clip(np.rint(levels), self.highest) * step != weights)
-                up = number(between + place.start).astype(stored.dtype)  # of a batch of one most weights have not moved
-                weights[between] = _clip(np.floor(levels[between] + up), self.highest) * step
+            key, first = self.cells.key(write, self.settings.alike), len(self.cells.parameters.synapses) - len(stored)
+            for place, step in self.parts:
+                round_at_random(stored[place], step, self.highest, key, first + place.start)
 
     def read(self, stored: NDArray[Any]) -> NDArray[Any]:
         return self._round(stored, np.empty_like(stored)) if self.settings.accumulator else stored
 
     def _round(self, weights: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
         """To the nearest levels."""
-        for place, step in self.blocks:
+        for place, step in self.parts:
             np.multiply(_clip(np.rint(weights[place] / step), self.highest), step, out=out[place])
         return out
 
