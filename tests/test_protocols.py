@@ -29,6 +29,12 @@ def test_grid_lists_and_draws(tmp_path):
     listed = protocol(tmp_path, f'name = "l"\n{SMALL}\n[[points]]\n"training.batch_size" = 5\n[[points]]\nseed = 3\n')
     assert [point.values for point in plan(listed)] == [{"training.batch_size": 5}, {"seed": 3}]
 
+    labelled = protocol(
+        tmp_path, f'name = "l"\n{SMALL}\n[[points]]\nlabel = "five"\n"training.batch_size" = 5\n[[points]]\nlabel = "rest"\n'
+    )
+    assert [point.values for point in plan(labelled)] == [{"label": "five"}, {"label": "rest"}]
+    assert [point.table["training"]["batch_size"] for point in plan(labelled)] == [5, 20]
+
     drawn = protocol(
         tmp_path,
         f'name = "r"\n{SMALL}\n[random]\npoints = 200\n[random.settings]\n'
@@ -104,7 +110,7 @@ def test_lists_are_drawn_one_value_for_all_or_one_each(tmp_path):
 @pytest.mark.parametrize(
     ("drawing", "message"),
     [
-        ('x = "nothing.here"', "drawings.x = 'nothing.here' is not 'epoch' or a setting of every point"),
+        ('x = "nothing.here"', "drawings.x = 'nothing.here' is not 'epoch', 'label' where every point has one"),
         ('x = "hopfield.order"', "drawings.x = 'hopfield.order' is not"),
         ('x = "epoch"\ny = "network_energy"', "a learner 'spiking' does not count it"),
     ],

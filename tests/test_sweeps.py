@@ -233,6 +233,23 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     assert [axes.get_title() for axes in figure.axes] == ["small", "beta"]
 
 
+def test_labels_stand_one_below_the_other(tmp_path):
+    listed = '[[points]]\nlabel = "all"\n[[points]]\nlabel = "stuck"\n"hardware.stuck.share" = 0.5\n'
+    when = 'faults = ["in training", "after training"]\nseeds = [0, 1]\n'
+    read = protocol(tmp_path, f'name = "l"\n{SMALL}\n{when}{listed}[[drawings]]\nx = "label"\ny = "test_error"\n')
+    points = plan(read)
+    run_sweep(points, tmp_path / "out", workers=1)
+    axes = sweeps([(read, read.drawings[0], rows(points))]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["all", "stuck"]
+    assert not any(point.failure for point in points), points
+    before, after = (np.array(container.lines[0].get_data(orig=False), float) for container in axes.containers)
+    errors = np.array([point.test_error for point in points]).reshape(3, 2).mean(1)
+    np.testing.assert_allclose(before, [errors[:2], [0, 1]])
+    np.testing.assert_allclose(after, [errors[2:], [1.2]])
+    with pytest.raises(EqspikeError, match="'label' where every point has one"):
+        plan(protocol(tmp_path, GRID + '[[drawings]]\nx = "label"\n'))
+
+
 @pytest.mark.parametrize("quick", [False, True])
 def test_every_file_that_reproduce_names_is_there(tmp_path, monkeypatch, quick):
     (tmp_path / "protocols").mkdir()

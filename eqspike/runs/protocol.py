@@ -28,6 +28,7 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(stric
 When = Literal["in training", "after training"]
 IN_TRAINING: When = "in training"
 AFTER_TRAINING: When = "after training"
+LABEL = "label"  # of a point, beside its settings: what tables and drawings call it
 Value = Any  # of a setting, as TOML has it
 
 
@@ -72,7 +73,7 @@ class Drawing(Part):
     """What is drawn against what."""
 
     figure: Annotated[int, Field(ge=1)] | None = None  # of the report; `reproduce` puts all of a number side by side
-    x: str  # a setting, or "epoch"
+    x: str  # a setting, "epoch", or "label" for a line of each point
     y: str = "test_accuracy"  # see `MEASURES`
     title: str = ""
     x_label: str = ""
@@ -212,13 +213,15 @@ def plan(sweep: Sweep, quick: bool = False) -> list[Point]:
     if (count := len(drawn) * len(sweep.faults) * len(seeds or (0,))) > MOST_POINTS:
         raise EqspikeError(f"{sweep.name}: has {count:,} points with all seeds, at most {MOST_POINTS:,} are planned")
     points = []
-    for values, when in itertools.product(drawn, sweep.faults):
+    for varied, when in itertools.product(drawn, sweep.faults):
+        values = {key: value for key, value in varied.items() if key != LABEL}
         changes = {key: f"{key}={as_toml(value)}" for key, value in values.items()}
         if when == AFTER_TRAINING and not any(map(_of_hardware, values)):
             continue  # a point without a fault is what it was trained as
         after = tuple(change for key, change in changes.items() if when == AFTER_TRAINING and _of_hardware(key))
         trained = [change for change in changes.values() if change not in after]
-        named = values | ({"faults": when} if AFTER_TRAINING in sweep.faults else {})
+        named = {LABEL: str(varied[LABEL])} if LABEL in varied else values
+        named = named | ({"faults": when} if AFTER_TRAINING in sweep.faults else {})
         for seed in seeds or (values.get("seed", common.seed),):
             try:
                 trained_on = _one_thread(experiment(sweep.model, [*settings, *trained, f"seed={as_toml(seed)}"]))
@@ -237,7 +240,9 @@ def _check_drawing(drawing: Drawing, point: Point) -> None:
     if point.table is None:
         return
     if drawing.x != "epoch" and drawing.x not in {**point.values, **flat(point.table)}:
-        raise EqspikeError(f"drawings.x = {drawing.x!r} is not 'epoch' or a setting of every point, such as seed")
+        raise EqspikeError(
+            f"drawings.x = {drawing.x!r} is not 'epoch', '{LABEL}' where every point has one, or a setting, such as seed"
+        )
     counted = learners[point.table["learner"]].counted
     if drawing.y in COUNTS and counted is not None and drawing.y not in counted:
         raise EqspikeError(f"drawings.y = {drawing.y!r}: a learner {point.table['learner']!r} does not count it")

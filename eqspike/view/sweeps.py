@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from ..errors import EqspikeError
+from ..runs.protocol import LABEL
 from ..settings import flat
 from .drawing import lettering, new_figure
 
@@ -30,7 +31,7 @@ def sweeps(drawings: Sequence[tuple[Sweep, Drawing, Sequence[Row]]]) -> Figure:
 
 
 def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
-    """Mean and standard deviation over seeds of a measure, against a setting or against epochs.
+    """Mean and standard deviation over seeds of a measure, against a setting or against epochs, or a line for each label.
 
     Each further setting that varies makes a line of its own. Raises EqspikeError for a setting that the experiments do
     not have, and for a measure that their learner does not take.
@@ -39,11 +40,14 @@ def sweep(rows: Sequence[Row], x: str, y: str, axes: Axes) -> Axes:
         finished = [row for row in rows if row.last(y)]
         if x == "epoch":
             _over_epochs(finished, y, axes)
+        elif x == LABEL:
+            _by_label(finished, y, axes)
         else:
             _against(finished, x, y, axes)
     except KeyError as error:
         raise EqspikeError(f"cannot draw {y} against {x}: the runs of this sweep have no {error.args[0]}") from None
-    axes.set(xlabel=lettering(x), ylabel=y.replace("_", " "))
+    measured = y.replace("_", " ")
+    axes.set(xlabel=measured) if x == LABEL else axes.set(xlabel=lettering(x), ylabel=measured)
     axes.grid(alpha=0.3)
     if any(str(container.get_label())[:1] != "_" for container in axes.containers):
         axes.legend(frameon=False)
@@ -54,6 +58,20 @@ def _over_epochs(rows: Sequence[Row], y: str, axes: Axes) -> None:
     for row in rows:
         curves = [curve for point in row.points if (curve := point.measure(y))]
         _with_deviations(range(1, len(curves[0]) + 1), list(zip(*curves)), _words(row.values), axes)
+
+
+def _by_label(rows: Sequence[Row], y: str, axes: Axes) -> None:
+    """The labels one below the other."""
+    labels = list(dict.fromkeys(row.values[LABEL] for row in rows))
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        lines.setdefault(_words({key: value for key, value in row.values.items() if key != LABEL}), []).append(row)
+    for n, (label, line) in enumerate(lines.items()):
+        places = [labels.index(row.values[LABEL]) + 0.2 * n for row in line]
+        means, deviations = ([function(row.last(y)) for row in line] for function in (np.mean, np.std))
+        axes.errorbar(means, places, xerr=deviations, fmt="o", markersize=4, capsize=3, label=label or "_")
+    axes.set_yticks(range(len(labels)), [lettering(label) for label in labels], fontsize=8)
+    axes.invert_yaxis()
 
 
 def _against(rows: Sequence[Row], x: str, y: str, axes: Axes) -> None:
