@@ -30,7 +30,8 @@ def test_grid_lists_and_draws(tmp_path):
     assert [point.values for point in plan(listed)] == [{"training.batch_size": 5}, {"seed": 3}]
 
     labelled = protocol(
-        tmp_path, f'name = "l"\n{SMALL}\n[[points]]\nlabel = "five"\n"training.batch_size" = 5\n[[points]]\nlabel = "rest"\n'
+        tmp_path,
+        f'name = "l"\n{SMALL}\n[[points]]\nlabel = "five"\n"training.batch_size" = 5\n[[points]]\nlabel = "rest"\n',
     )
     assert [point.values for point in plan(labelled)] == [{"label": "five"}, {"label": "rest"}]
     assert [point.table["training"]["batch_size"] for point in plan(labelled)] == [5, 20]

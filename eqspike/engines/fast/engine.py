@@ -18,7 +18,7 @@ from ...model.encodings import Direct, Drawn, Timed, raster
 from ...model.parameters import Parameters
 from ...model.schedule import Phase
 from ...model.spiking import Model
-from ...randomness import INPUT_SPIKES, LOSS, MEMBRANE, SPLITS
+from ...randomness import INPUT_SPIKES, LOSS, MEMBRANE, streams_of
 from ...threads import crew
 from .. import Engine, EngineSettings, NotANumber, Presentation, engines
 from .continual import present_moving
@@ -27,7 +27,6 @@ from .drive import PATTERNS, TILE
 from .layout import Layout
 from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
-from .streams import stream_keys
 from .vectors import aligned, lanes
 
 APART = 16  # words between what two threads write all the time: cores pass each other whole lines of the cache
@@ -106,15 +105,13 @@ class FastEngine(Engine):
         if isinstance(encoded, Direct):
             received = couplings[0].forward(encoded.rates, parameters.weights[0])
             bias[:, : couplings[0].post] += received.astype(self._dtype)
-        keys = np.empty((len(batch), 3), np.uint64)
-        purposes = np.array([INPUT_SPIKES, MEMBRANE, LOSS])
-        stream_keys(self.model.seed, purposes, SPLITS[batch.split], batch.epoch, batch.samples, keys)
+        purposes = (INPUT_SPIKES, MEMBRANE, LOSS)
         return Given(
             probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
             raster=np.ascontiguousarray(
                 encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8
             ),
-            keys=keys,
+            keys=streams_of(self.model.seed, purposes, batch.split, batch.epoch, batch.samples),
             bias=bias,
             targets=self.model.targets(batch.labels).astype(self._dtype),
             alive=layout.alive(batch.alive),

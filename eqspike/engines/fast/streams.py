@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types, uint64
 from numba.extending import intrinsic
 
-from ...kernels import compiled, inlined
+from ...kernels import inlined
 from ...randomness import GOLDEN, MIX, mix
 from .vectors import place_of, splat
 
@@ -46,17 +46,6 @@ def mark(typing, words, index, lanes_, bit):
         builder.store(builder.or_(builder.load(place, align=8), added), place, align=8)
 
     return types.void(words, types.intp, types.uint64, types.uint64), build
-
-
-@compiled
-def stream_keys(seed, purposes, split, epoch, samples, keys):
-    """keys[b, n] = key of the stream for purpose n of sample b: `eqspike.randomness.streams` without NumPy's calls."""
-    for n in range(len(purposes)):
-        key = uint64(0)
-        for word in (seed, purposes[n], split, epoch):
-            key = mixed((key ^ uint64(word)) + GOLDEN)
-        for b in range(len(samples)):
-            keys[b, n] = mixed((key ^ uint64(samples[b])) + GOLDEN)
 
 
 @inlined
