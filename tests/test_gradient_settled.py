@@ -54,6 +54,29 @@ def test_the_gradient_goes_through_convolutions(shape):
     check_against_finite_differences(make("fast", network((1,)), values), samples(3, 36, 3))
 
 
+DIFFER = "hardware.mismatch.spread={v_threshold=0.3, tau_syn=0.3}"
+
+
+def test_the_gradient_is_the_slope_where_neurons_differ():
+    learner = make("fast", network((4, 4), DIFFER), parameters((5, 4, 4, 3), low=-0.3, high=0.6))
+    check_against_finite_differences(learner, samples(4, 5, 3))
+
+
+def test_the_gradient_is_that_of_both_ways_which_change_alike():
+    learner = make(
+        "fast", network((4, 4), "hardware.feedback.kind=own", DIFFER), parameters((5, 4, 4, 3), 0, -0.3, 0.6)
+    )
+    batch, up, down = samples(4, 5, 3), learner.parameters.synapses.copy(), learner.hardware.down.copy()
+    assert np.abs(up[20:] - down).max() > 0.1
+
+    def cost() -> float:
+        learner.hardware.down[:] = down + learner.parameters.synapses[20:] - up[20:]
+        return settled_cost(learner, batch)
+
+    exact = settled_network(learner).settle(batch).gradient.vector
+    np.testing.assert_allclose(exact, slope(cost, learner.parameters.vector), atol=1e-6)
+
+
 @pytest.mark.parametrize("activation", ["hard-sigmoid", "relu"])
 def test_the_gradient_of_a_network_of_rates_is_that_of_its_own_settled_cost(activation):
     values = parameters((5, 4, 3), low=-0.3, high=0.6)
@@ -82,8 +105,10 @@ def test_the_spiking_network_itself_has_this_gradient(sizes):
     assert np.linalg.norm(spiking) / np.linalg.norm(exact) == pytest.approx(1, abs=0.1)
 
 
-def test_rates_of_the_spiking_network_are_those_of_the_network_of_rates():
-    learner = make("fast", network((5, 4), "phases.free=4000.0", "phases.readout=3000.0"), parameters((6, 5, 4, 3)))
+@pytest.mark.parametrize("changes", [(), (DIFFER,), ("hardware.feedback.kind=own",), ("neuron.v_threshold=1.5",)])
+def test_rates_of_the_spiking_network_are_those_of_the_network_of_rates(changes):
+    long = network((5, 4), "phases.free=4000.0", "phases.readout=3000.0", *changes)
+    learner = make("fast", long, parameters((6, 5, 4, 3)))
     batch = samples(3, 6, 3)
     rates = settled_network(learner).settle(batch).rates[-1]
     counted = learner.present(batch, learner.model.free()).readout / 6000
@@ -114,6 +139,12 @@ def test_curves_of_other_neurons_are_measured(change):
     np.testing.assert_allclose(curve(current)[0], CURVES[change](current), atol=0.02)
     step = (CURVES[change](current + 0.02) - CURVES[change](current - 0.02)) / 0.04
     np.testing.assert_allclose(curve(current)[1], step, rtol=0.15)
+
+
+def test_other_neurons_that_differ_have_no_curve():
+    learner = make("fast", network((4,), "neuron.tau_m=20.0", DIFFER), parameters((5, 4, 3)))
+    with pytest.raises(EqspikeError, match="neurons 'lif' that differ have no curve to compare with"):
+        settled_network(learner)
 
 
 def test_half_a_step_lets_a_neuron_spike_twice_as_fast():

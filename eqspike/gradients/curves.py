@@ -7,14 +7,16 @@ other neuron is measured on its text, in the engine that it runs in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.batch import Batch
 from ..engines import Engine
+from ..errors import EqspikeError
 from ..learners.spiking import Spiking
 from ..model.couplings.dense import Dense
 from ..model.encodings import encodings
@@ -31,22 +33,58 @@ POINTS = 401
 SETTLE, COUNT = 500.0, 10_000.0  # ms before and while spikes are counted, which makes 20,000 dt_ref
 
 
-def clip(highest: float) -> Curve:
-    """The hard sigmoid clip(I, 0, highest)."""
+@dataclass(frozen=True)
+class Differences:
+    """Neurons that are not alike, a number or one for each neuron [N_l] for each layer but the input."""
+
+    gain: Sequence[Floats | float]  # on what synapses bring
+    threshold: Sequence[Floats | float]  # by that of the curve
+
+    @classmethod
+    def none(cls, layers: int) -> Self:
+        """Neurons that are alike."""
+        return cls([1.0] * layers, [1.0] * layers)
+
+
+def differences(model: Model) -> Differences:
+    """Those of a network of LIF neurons without leak. Raises EqspikeError for other neurons that differ.
+
+    A synapse brings a charge that is tau_syn of the neuron by that of the nominal one; a spike takes the neuron's own v_threshold.
+    """
+    if not _without_leak(model):
+        raise EqspikeError(
+            f"neurons {model.neuron_settings.model!r} that differ have no curve to compare with, as 'lif' without leak has:"
+            " leave hardware.mismatch out"
+        )
+
+    def relative(name: str) -> Sequence[Floats | float]:
+        nominal = getattr(model.neuron_settings, name)
+        return [values / nominal for values in model.varied.get(name, [nominal] * len(model.couplings))]
+
+    return Differences(relative("tau_syn"), relative("v_threshold"))
+
+
+def _without_leak(model: Model) -> bool:
+    text = replace(model.neuron, Settings=lif.Settings)  # another text is another neuron
+    return text == lif and isinstance(model.neuron_settings, LIFSettings) and model.neuron_settings.tau_m == math.inf
+
+
+def clip(highest: float, threshold: float = 1.0) -> Curve:
+    """The hard sigmoid clip(I/threshold, 0, highest)."""
 
     def curve(current: Floats) -> tuple[Floats, Floats]:
-        return np.clip(current, 0, highest), ((current > 0) & (current < highest)).astype(np.float64)
+        slope = ((current > 0) & (current < highest * threshold)) / threshold
+        return np.clip(current / threshold, 0, highest), slope
 
     return curve
 
 
 def curve_of(learner: Spiking) -> Curve:
     """The curve of a spiking network's neurons under constant currents."""
-    model = learner.model
-    settings = model.neuron_settings
-    text = replace(model.neuron, Settings=lif.Settings)  # another text is another neuron
-    if text == lif and isinstance(settings, LIFSettings) and settings.tau_m == math.inf:
-        return clip(settings.dt_ref / model.dt)  # at most a spike in each step
+    model, settings = learner.model, learner.model.neuron_settings
+    if _without_leak(model):
+        assert isinstance(settings, LIFSettings)
+        return clip(settings.dt_ref / model.dt, settings.v_threshold)  # at most a spike in each step
     return measured(model, learner.engine)
 
 

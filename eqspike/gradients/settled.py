@@ -2,13 +2,16 @@
 
 A network of neurons with the curve f, of the same weights as a spiking network or a network of rates, settles at
 
-    r = f(u),  u_i = sum_j W_ij r_j + b_i              W symmetric between neighbouring layers; the input is clamped
-    C = 1/2 ||y - target||^2                           cost; y are the rates of the output layer
+    r = f(u),  u_i = (g_i sum_j W_ij r_j + b_i) / theta_i      W between neighbouring layers; the input is clamped
+    C = 1/2 ||y - target||^2                                   cost; y are the rates of the output layer
 
-With lambda_i = dC/du_i, implicit differentiation of the fixed point gives a linear network of the same form,
+g and theta are 1 where neurons are alike. With lambda_i = dC/du_i g_i / theta_i, what a current from synapses does to C, implicit
+differentiation of the fixed point gives a linear network of the same form,
 
-    lambda_i = f'(u_i) (sum_j W_ij lambda_j + [i is an output] (y_i - target_i))
-    dC/dW_ij = r_i lambda_j + lambda_i r_j,    dC/db_i = lambda_i
+    lambda_i = g_i / theta_i f'(u_i) (sum_j W_ji lambda_j + [i is an output] (y_i - target_i))
+    dC/dW_ij = r_i lambda_j + lambda_i r_j,    dC/db_i = lambda_i / g_i
+
+W_ij = W_ji unless the way down has weights of its own; the gradient is then that of both ways, which change alike,
 
 and both are relaxed in the same way: layers take turns, so that those that move are not joined and the energy falls whatever
 the weights are (`eqspike.rates.network`). Everything is float64 and goes through `Coupling.forward`, `backward` and
@@ -32,7 +35,7 @@ from ..learning.learner import Learner
 from ..model.encodings import Direct, Drawn
 from ..model.parameters import Parameters
 from ..model.spiking import Model
-from .curves import Curve, Floats, clip, curve_of
+from .curves import Curve, Differences, Floats, clip, curve_of, differences
 
 SETTLED = 1e-10  # the largest move of a rate in an iteration at which a network counts as settled
 MOST_ITERATIONS = 20_000
@@ -59,6 +62,7 @@ class SettledNetwork:
     inputs: Callable[[Batch], Floats]  # rates of the pixels [B, N_0]
     targets: Callable[[NDArray[np.int64]], Floats]  # rates of the outputs for labels [B, N_out]
     scale: float = 1.0  # what the learner's estimate is expected to be in units of the gradient
+    differ: Differences | None = None  # None: neurons are alike
 
     def settle(self, batch: Batch) -> Settled:
         """The fixed point of each sample, its cost and the gradient of their mean.
@@ -71,24 +75,33 @@ class SettledNetwork:
             bias[coupling.bias_of]
             for coupling, bias in zip(self.parameters.couplings, self.parameters.biases, strict=True)
         ]
-        rates = self._relax(
-            lambda n, current: self.curve(current + biases[n] + (drive if n == 0 else 0))[0], len(batch)
-        )
-        slopes = [
-            self.curve(current + bias + (drive if n == 0 else 0))[1]
-            for n, (current, bias) in enumerate(zip(self._currents(rates), biases, strict=True))
-        ]
-        error, last = rates[-1] - self.targets(batch.labels), len(rates) - 1
-        lambdas = self._relax(lambda n, current: slopes[n] * (current + (error if n == last else 0)), len(batch))
-        return Settled(rates, 0.5 * np.sum(error**2, axis=1), self._gradient([inputs, *rates], lambdas))
+        differ = self.differ or Differences.none(len(biases))
 
-    def _relax(self, answer: Callable[[int, Floats], Floats], batch: int) -> Layers:
-        """The fixed point of layer n = answer(n, what it receives from its neighbours), from zero."""
+        def answer(n: int, layers: Layers) -> tuple[Floats, Floats]:
+            received = self._current(layers, n, self.parameters.weights, self.parameters.down)
+            return self.curve(
+                (differ.gain[n] * (received + (drive if n == 0 else 0)) + biases[n]) / differ.threshold[n]
+            )
+
+        rates = self._relax(lambda n, layers: answer(n, layers)[0], len(batch))
+        slopes = [answer(n, rates)[1] * differ.gain[n] / differ.threshold[n] for n in range(len(rates))]
+        error, last = rates[-1] - self.targets(batch.labels), len(rates) - 1
+
+        def back(n: int, layers: Layers) -> Floats:
+            received = self._current(layers, n, self.parameters.down, self.parameters.weights)
+            return slopes[n] * (received + (error if n == last else 0))
+
+        lambdas = self._relax(back, len(batch))
+        gradient = self._gradient([inputs, *rates], lambdas, differ)
+        return Settled(rates, 0.5 * np.sum(error**2, axis=1), gradient)
+
+    def _relax(self, answer: Callable[[int, Layers], Floats], batch: int) -> Layers:
+        """The fixed point of layer n = answer(n, layers), from zero."""
         layers = [np.zeros((batch, n)) for n in self.parameters.sizes[1:]]
         for _ in range(MOST_ITERATIONS):
             moved = 0.0
             for n in (*range(0, len(layers), 2), *range(1, len(layers), 2)):
-                move = STEP * (answer(n, self._current(layers, n)) - layers[n])
+                move = STEP * (answer(n, layers) - layers[n])
                 layers[n] += move
                 moved = max(moved, float(np.abs(move).max()))
             if moved < SETTLED:
@@ -98,27 +111,23 @@ class SettledNetwork:
             f" {moved:.1g}): it has no gradient to compare with; lower network.weight_scale"
         )
 
-    def _currents(self, layers: Layers) -> Layers:
-        return [self._current(layers, n) for n in range(len(layers))]
-
-    def _current(self, layers: Layers, n: int) -> Floats:
-        """What a layer receives from its neighbours but the input."""
-        couplings, weights = self.parameters.couplings, self.parameters.weights
-        current = np.zeros_like(layers[n])
+    def _current(self, layers: Layers, n: int, up: Layers, down: Layers) -> Floats:
+        """What a layer receives from its neighbours but the input, through the weights of each way."""
+        couplings, current = self.parameters.couplings, np.zeros_like(layers[n])
         if n > 0:
-            current += couplings[n].forward(layers[n - 1], weights[n])
+            current += couplings[n].forward(layers[n - 1], up[n])
         if n + 1 < len(layers):
-            current += couplings[n + 1].backward(layers[n + 1], weights[n + 1])
+            current += couplings[n + 1].backward(layers[n + 1], down[n + 1])
         return current
 
-    def _gradient(self, rates: Layers, lambdas: Layers) -> Parameters:
+    def _gradient(self, rates: Layers, lambdas: Layers, differ: Differences) -> Parameters:
         """Of the mean cost; `rates` with the input first."""
         gradient = Parameters(self.parameters.couplings)
         for n, coupling in enumerate(gradient.couplings):
             gradient.weights[n][:] = coupling.outer(rates[n], lambdas[n])
             if n > 0:
                 gradient.weights[n] += coupling.outer(lambdas[n - 1], rates[n + 1])
-            gradient.biases[n][:] = coupling.per_bias(lambdas[n].sum(axis=0))
+            gradient.biases[n][:] = coupling.per_bias(lambdas[n].sum(axis=0) / differ.gain[n])
         gradient.vector /= len(lambdas[0])
         return gradient
 
@@ -146,7 +155,8 @@ def _of_spikes(learner: Spiking) -> SettledNetwork:
         return input_rates(model, batch.images)
 
     acting = learner.hardware.read(learner.parameters).astype(np.float64)
-    return SettledNetwork(acting, curve_of(learner), inputs, model.targets, expected_scale(model))
+    differ = differences(model) if model.varied else None
+    return SettledNetwork(acting, curve_of(learner), inputs, model.targets, expected_scale(model), differ)
 
 
 @settled_network.register
