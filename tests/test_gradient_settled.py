@@ -105,7 +105,10 @@ def test_the_spiking_network_itself_has_this_gradient(sizes):
     assert np.linalg.norm(spiking) / np.linalg.norm(exact) == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.parametrize("changes", [(), (DIFFER,), ("hardware.feedback.kind=own",), ("neuron.v_threshold=1.5",)])
+@pytest.mark.parametrize(
+    "changes",
+    [(), (DIFFER,), ("hardware.feedback.kind=own",), ("neuron.v_threshold=1.5",), ("hardware.spikes.loss=0.3",)],
+)
 def test_rates_of_the_spiking_network_are_those_of_the_network_of_rates(changes):
     long = network((5, 4), "phases.free=4000.0", "phases.readout=3000.0", *changes)
     learner = make("fast", long, parameters((6, 5, 4, 3)))

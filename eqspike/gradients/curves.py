@@ -69,12 +69,12 @@ def _without_leak(model: Model) -> bool:
     return text == lif and isinstance(model.neuron_settings, LIFSettings) and model.neuron_settings.tau_m == math.inf
 
 
-def clip(highest: float, threshold: float = 1.0) -> Curve:
-    """The hard sigmoid clip(I/threshold, 0, highest)."""
+def clip(highest: float, threshold: float = 1.0, sent: float = 1.0) -> Curve:
+    """The hard sigmoid clip(I/threshold, 0, highest), of whose spikes a share is `sent`."""
 
     def curve(current: Floats) -> tuple[Floats, Floats]:
-        slope = ((current > 0) & (current < highest * threshold)) / threshold
-        return np.clip(current / threshold, 0, highest), slope
+        rises = (current > 0) & (current < highest * threshold)
+        return np.clip(current / threshold, 0, highest) * sent, rises.astype(np.float64) * (sent / threshold)
 
     return curve
 
@@ -84,7 +84,7 @@ def curve_of(learner: Spiking) -> Curve:
     model, settings = learner.model, learner.model.neuron_settings
     if _without_leak(model):
         assert isinstance(settings, LIFSettings)
-        return clip(settings.dt_ref / model.dt, settings.v_threshold)  # at most a spike in each step
+        return clip(settings.dt_ref / model.dt, settings.v_threshold, 1 - model.loss)  # at most a spike in each step
     return measured(model, learner.engine)
 
 

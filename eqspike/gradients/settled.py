@@ -174,12 +174,13 @@ def _of_rates(learner: Hopfield) -> SettledNetwork:
 
 def input_rates(model: Model, images: NDArray[np.float32]) -> Floats:
     """Rates of the pixels, in spikes per dt_ref [B, N]: what the encoding gives in the mean over a free phase."""
-    given, spikes = model.encoding.encode(images, model.phases.steps("free")), model.neuron_settings.dt_ref / model.dt
+    given = model.encoding.encode(images, model.phases.steps("free"))
     if isinstance(given, Direct):
         return given.rates
+    spikes = model.neuron_settings.dt_ref / model.dt * (1 - model.loss)
     if isinstance(given, Drawn):
         return given.probability * spikes
-    return np.asarray(given.spikes.mean(axis=1) * spikes)
+    return np.asarray(given.spikes.mean(axis=1) * spikes, np.float64)
 
 
 def expected_scale(model: Model) -> float:
