@@ -12,6 +12,8 @@ import os
 import pickle
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,6 +76,23 @@ def state() -> str:
     return "" if any(place.rglob("*.nbi")) else f"compiling kernels, once on this machine (some 10 s), kept in {place}"
 
 
+def compile_meanwhile(function: Any, module: str, *arguments: str) -> None:
+    """Let a second process compile a function that this one needs later: the module, run with these arguments, calls it once.
+
+    It is only faster: where there is one core, or the function is kept already, or the process fails, nothing is lost.
+    """
+    kept = getattr(function, "_cache", None)
+    if isinstance(kept, _KernelCache) and kept.empty and (os.cpu_count() or 1) > 1:
+        with suppress(OSError):
+            kept.compiling = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=PACKAGE.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+
+
 class _SealedFile(IndexDataCacheFile):  # type: ignore[misc]
     """Numba's index and data, each behind its SHA-256."""
 
@@ -111,6 +130,8 @@ def _unsealed(path: str) -> bytes:
 class _KernelCache(FunctionCache):  # type: ignore[misc]
     """Numba's cache of a function, in a directory of ours."""
 
+    compiling: subprocess.Popen[bytes] | None = None  # a process that will put the function here
+
     def __init__(self, function: Callable[..., Any], place: Path) -> None:
         before, config.CACHE_DIR = config.CACHE_DIR, str(place)
         try:
@@ -120,6 +141,18 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         theirs: Any = self.__dict__["_cache_file"]
         name = theirs._index_name.removesuffix(".nbi")
         self._cache_file = _SealedFile(self._cache_path, name, theirs._source_stamp)
+
+    @property
+    def empty(self) -> bool:
+        return not os.path.exists(self._cache_file._index_path)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """A function that is kept, or is about to be; None: neither."""
+        if self.compiling is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.compiling.wait(timeout=60)
+            self.compiling = None
+        return super().load_overload(signature, context)
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep a function; on a full disk it is not kept."""

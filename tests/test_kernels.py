@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from networks import make, network, parameters, samples
 
+from eqspike.engines.fast.learn import gather_dense
+from eqspike.engines.fast.rehearse import rehearse
 from eqspike.kernels import compiled
 
 MODULE = """
@@ -54,6 +57,35 @@ def test_damaged_files_are_compiled_again(kernel, tmp_path):
             (answer, _, hits), files = kernel(**place)
             assert (answer, hits) == ("42", "0") and len(files) == 2
     assert kernel(**place)[0][2] == "1", "what was damaged has been replaced"
+
+
+MEANWHILE = MODULE.replace(
+    "print(",
+    """
+import sys
+from eqspike.kernels import compile_meanwhile
+
+if len(sys.argv) == 1:
+    compile_meanwhile(doubled, "WHO", "second")
+print(""",
+)
+
+
+@pytest.mark.parametrize(("who", "hits"), [("module", "1"), ("module_that_is_not_there", "0")])
+def test_a_second_process_compiles_meanwhile(kernel, tmp_path, who, hits):
+    (tmp_path / "module.py").write_text(MEANWHILE.replace("WHO", who))
+    place = {"EQSPIKE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    (answer, _, found), files = kernel(**place)
+    assert (answer, found) == ("42", hits) and len(files) == 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_what_is_rehearsed_is_what_the_engine_calls(precision):
+    learner = make("fast", network((4,)), parameters((5, 4, 3)), precision=precision)
+    learner.gradient(samples(2, 5, 3))
+    called = set(gather_dense.signatures)
+    rehearse(precision)
+    assert set(gather_dense.signatures) == called
 
 
 def test_where_nothing_can_be_written_nothing_is_kept(kernel):

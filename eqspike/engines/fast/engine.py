@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from ... import kernels
 from ...data.batch import Batch
 from ...model.continual import check_presented
+from ...model.couplings.dense import Dense
 from ...model.encodings import Direct, Drawn, Timed, raster
 from ...model.parameters import Parameters
 from ...model.schedule import Phase
@@ -25,6 +26,7 @@ from .continual import present_moving
 from .draw import GROUP, padded
 from .drive import PATTERNS, TILE
 from .layout import Layout
+from .learn import gather_dense
 from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
 from .vectors import aligned, lanes
@@ -38,6 +40,8 @@ class FastEngine(Engine):
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
         super().__init__(model, settings)
+        if any(isinstance(coupling, Dense) for coupling in model.couplings):
+            kernels.compile_meanwhile(gather_dense, f"{__package__}.rehearse", settings.precision)
         self._layout = Layout(model, settings.precision)
         self._dtype = self._layout.dtype
         self._crew = crew(settings.threads)

@@ -1,0 +1,43 @@
+"""The kernel that a first training needs last, which a second process compiles meanwhile.
+
+python -m eqspike.engines.fast.rehearse float32
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .draw import GROUP
+from .learn import gather_dense
+from .records import Source
+
+
+def rehearse(precision: str) -> None:
+    """Gather nothing, with arguments of the types that the engine gives."""
+
+    def empty(*shape: int, dtype: DTypeLike = precision) -> NDArray[Any]:
+        return np.zeros((0, *shape), dtype)
+
+    source = Source(
+        pre=1,
+        post=1,
+        lit=empty(1, dtype=np.int64),
+        lit_count=empty(dtype=np.int64),
+        words=empty(1, 1, GROUP, dtype=np.uint64),
+        first=0,
+        bit=0,
+        rows=0,
+        g=empty(1, 1),
+        column=0,
+        start=empty(1, 1, 1),
+        forward=empty(1, 1, 1),
+    )
+    gather_dense(0, 1, 1, False, source, np.zeros(1, precision), np.zeros(1, precision))
+
+
+if __name__ == "__main__":
+    rehearse(sys.argv[1])
