@@ -30,6 +30,7 @@ from .settings import (
     Count,
     Part,
     PerLayer,
+    PerLayerOrZero,
     Text,
     apply,
     as_toml,
@@ -69,7 +70,9 @@ class Training(Part):
     batch_size: Count = 20
     learning_rates: PerLayer = (0.005,)  # one value for each weight matrix, input to output, or one for all
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9  # of the learning rates after each epoch, schedule "exponential"
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of each weight taken off in a step, times its rate
+    weight_decay: PerLayerOrZero = (
+        0.0,
+    )  # share of each weight taken off in a step, times its rate; for each matrix or for all
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the mean over batches that is tested, the part kept in each
 
 
@@ -99,6 +102,7 @@ class Experiment(Part):
         for where, values in (
             ("network.weight_scale", self.network.weight_scale),
             ("training.learning_rates", self.training.learning_rates),
+            ("training.weight_decay", self.training.weight_decay),
         ):
             if len(values) not in (1, matrices):
                 raise ValueError(

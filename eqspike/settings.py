@@ -49,11 +49,9 @@ Time = Annotated[float, Field(ge=1e-3, le=1e6, json_schema_extra={"unit": "ms"})
 Rate = Annotated[float, Field(gt=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Text = Annotated[str, AfterValidator(_text)]
-PerLayer = Annotated[
-    tuple[Positive, ...],
-    BeforeValidator(_several),
-    Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1),
-]
+_ForEach = (BeforeValidator(_several), Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1))
+PerLayer = Annotated[tuple[Positive, ...], *_ForEach]
+PerLayerOrZero = Annotated[tuple[Annotated[float, Field(ge=0, le=100)], ...], *_ForEach]
 
 
 class Part(BaseModel):

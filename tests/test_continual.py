@@ -181,7 +181,7 @@ REFUSED = [
     ("training.batch_size=2", "training.batch_size = 1, not 2"),
     ("training.average=0.5", "training.average = 0.0, not 0.5"),
     ("training.weight_decay=0.1", "training.weight_decay"),
-    ("optimiser.name=adam", "optimiser.name = 'sgd'"),
+    ("optimiser.name=adam", 'optimiser.name = "sgd"'),
     ("plasticity.dropout=0.2", "plasticity.dropout"),
     ("plasticity.revival=0.1", "plasticity.revival"),
     ("plasticity.estimator=acceleration", "beta_sign = 'fixed' or 'random'"),

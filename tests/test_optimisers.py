@@ -146,7 +146,7 @@ class Still(Learner):
 @pytest.mark.parametrize("optimiser", list(optimisers))
 def test_weight_decay_takes_its_share_of_the_weights_and_leaves_the_biases(optimiser):
     changes = [
-        "training.weight_decay=0.5",
+        "training.weight_decay=[0.5, 0.2]",
         "training.learning_rates=[0.1, 0.02]",
         "training.decay=0.5",
         "training.epochs=2",
@@ -157,8 +157,8 @@ def test_weight_decay_takes_its_share_of_the_weights_and_leaves_the_biases(optim
     start = parameters((64, 6, 10))
     learner = Still(start.copy())
     train(learner, load("digits").limited(30, 10), settings)
-    for weights, before, rate in zip(learner.parameters.weights, start.weights, (0.1, 0.02), strict=True):
-        np.testing.assert_allclose(weights, before * (1 - rate * 0.5) ** 3 * (1 - rate / 2 * 0.5) ** 3, rtol=1e-12)
+    for weights, before, share in zip(learner.parameters.weights, start.weights, (0.1 * 0.5, 0.02 * 0.2), strict=True):
+        np.testing.assert_allclose(weights, before * (1 - share) ** 3 * (1 - share / 2) ** 3, rtol=1e-12)
     for biases, before in zip(learner.parameters.biases, start.biases, strict=True):
         assert np.abs(before).min() > 0
         np.testing.assert_array_equal(biases, before)

@@ -145,11 +145,11 @@ def rates_at(experiment: Experiment, epoch: int, share: float) -> list[float]:
 
 
 def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Experiment, share: float) -> Outcome:
-    rates, decay = rates_at(experiment, batch.epoch, share), experiment.training.weight_decay
+    rates, decays = rates_at(experiment, batch.epoch, share), experiment.per_layer(experiment.training.weight_decay)
     gradient, outcome = learner.training_gradient(batch, rates)
     update = optimiser.update(gradient, rates)
-    if decay:
-        for slope, weights, rate in zip(update.weights, learner.parameters.weights, rates, strict=True):
+    for slope, weights, rate, decay in zip(update.weights, learner.parameters.weights, rates, decays, strict=True):
+        if decay:
             slope += weights.dtype.type(rate * decay) * weights
     learner.write(update, batch, factor_at(experiment, batch.epoch, share))
     return outcome

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EqspikeError
+from ..settings import as_toml
 from .encodings import Direct
 from .hardware import of_spikes
 from .spiking import Model
@@ -30,7 +31,7 @@ from .spiking import Model
 WANTED: dict[str, Any] = {
     "training.batch_size": 1,
     "training.average": 0.0,
-    "training.weight_decay": 0.0,
+    "training.weight_decay": (0.0,),
     "optimiser.name": "sgd",
     "plasticity.dropout": 0.0,
     "plasticity.revival": 0.0,
@@ -42,7 +43,7 @@ def check_settings(experiment: Any) -> None:
     for path, wanted in WANTED.items():
         section, name = path.split(".")
         if (value := getattr(getattr(experiment, section), name)) != wanted:
-            raise EqspikeError(f"plasticity.continual needs {path} = {wanted!r}, not {value!r}")
+            raise EqspikeError(f"plasticity.continual needs {path} = {as_toml(wanted)}, not {as_toml(value)}")
     if experiment.engine.codegen == "cpp_standalone":
         raise EqspikeError("plasticity.continual needs engine.codegen = 'numpy' or 'cython', not 'cpp_standalone'")
     if experiment.plasticity.beta_sign == "halves":
