@@ -40,8 +40,6 @@ class FastEngine(Engine):
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
         super().__init__(model, settings)
-        if any(isinstance(coupling, Dense) for coupling in model.couplings):
-            kernels.compile_meanwhile(gather_dense, f"{__package__}.rehearse", settings.precision)
         self._layout = Layout(model, settings.precision)
         self._dtype = self._layout.dtype
         self._crew = crew(settings.threads)
@@ -138,6 +136,8 @@ class FastEngine(Engine):
             scratch, kept = self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
             above = [self._hidden_source(n, plan, kept) for n in range(1, len(self.model.couplings))]
             self._records[key] = plan, scratch, kept, [self._input_source(plan, kept), *above]
+            if len(kept.bias) and any(isinstance(coupling, Dense) for coupling in self.model.couplings):
+                kernels.compile_meanwhile(gather_dense, f"{__package__}.rehearse", self.settings.precision)
         return self._records[key][1:]
 
     def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
