@@ -70,9 +70,8 @@ class Training(Part):
     batch_size: Count = 20
     learning_rates: PerLayer = (0.005,)  # one value for each weight matrix, input to output, or one for all
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9  # of the learning rates after each epoch, schedule "exponential"
-    weight_decay: PerLayerOrZero = (
-        0.0,
-    )  # share of each weight taken off in a step, times its rate; for each matrix or for all
+    # share of each weight taken off in a step, times its rate; one for each matrix or for all
+    weight_decay: PerLayerOrZero = (0.0,)
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the mean over batches that is tested, the part kept in each
 
 

@@ -33,7 +33,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 PACKAGE = Path(__file__).parent
-SOURCES = ("kernels.py", "randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py", "model/hardware/*.py")
+SOURCES = ("kernels.py", "*randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py", "model/hardware/*.py")
 GENERATIONS = 4  # directories of other states that are left alone
 
 
@@ -82,11 +82,13 @@ def compile_meanwhile(function: Any, module: str, *arguments: str) -> None:
     It is only faster: where there is one core, or the function is kept already, or the process fails, nothing is lost.
     """
     kept = getattr(function, "_cache", None)
-    if isinstance(kept, _KernelCache) and kept.empty and (os.cpu_count() or 1) > 1:
+    place = directory()
+    if place and isinstance(kept, _KernelCache) and kept.empty and (os.cpu_count() or 1) > 1:
         with suppress(OSError):
             kept.compiling = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=PACKAGE.parent,
+                env=os.environ | {"EQSPIKE_CACHE": str(place.parent.absolute())},  # it may be relative
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -16,7 +16,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "eqspike"
 FLOORS = [  # a package or module imports only from those above it, and from itself
-    *("output", "errors", "reading", "registry", "settings", "randomness", "threads", "files", "kernels", "resources"),
+    *(
+        "output",
+        "errors",
+        "reading",
+        "registry",
+        "settings",
+        "randomness",
+        "threads",
+        "files",
+        "kernels",
+        "compiled_randomness",
+        "resources",
+    ),
     *("data", "model", "engines", "learning.optimisers", "learning.schedules", "leaves", "experiments"),
     *(
         "learning.work",

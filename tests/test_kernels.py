@@ -72,9 +72,10 @@ print(""",
 
 
 @pytest.mark.parametrize(("who", "hits"), [("module", "1"), ("module_that_is_not_there", "0")])
-def test_a_second_process_compiles_meanwhile(kernel, tmp_path, who, hits):
+@pytest.mark.parametrize("cache", ["{}/cache", "cache"], ids=["absolute", "relative"])
+def test_a_second_process_compiles_meanwhile(kernel, tmp_path, who, hits, cache):
     (tmp_path / "module.py").write_text(MEANWHILE.replace("WHO", who))
-    place = {"EQSPIKE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    place = {"EQSPIKE_CACHE": cache.format(tmp_path), "PYTHONPATH": str(tmp_path)}
     (answer, _, found), files = kernel(**place)
     assert (answer, found) == ("42", hits) and len(files) == 2
 

@@ -57,6 +57,7 @@ def test_grid_lists_and_draws(tmp_path):
         ("speed = 3" + GRID, "speed is an unknown setting"),
         (GRID + '[[drawings]]\nx = "epoch"\ny = "speed"', "drawings.y = 'speed' is not one of test_accuracy"),
         (GRID.replace("small", "../small"), "name"),
+        ('name = "x"\n[[points]]\nlabel = "a"\n[[points]]\nlabel = "a"\nseed = 1', "points have the same label"),
         (GRID.replace("[0.5, 1.0]", "[]"), "grid"),
         ("name = ", "cannot read this protocol"),
         ('name = "x"\n[random]\npoints = 2\nsettings = {a = {low = -1e308, high = 1e308}}', "is too far"),

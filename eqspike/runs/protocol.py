@@ -109,6 +109,9 @@ class Sweep(Part):
             raise ValueError("give exactly one of [grid], [[points]] and [random]")
         if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
             raise ValueError(f"grid has {points:,} points, at most {MOST_POINTS:,} are planned")
+        labels = [point[LABEL] for point in self.points or () if LABEL in point]
+        if len(set(map(str, labels))) < len(labels):
+            raise ValueError(f"points have the same {LABEL}, and would count as seeds of one: give each its own")
         if AFTER_TRAINING in self.faults and not any(
             map(_of_hardware, (key for point in self.values() for key in point))
         ):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...compiled_randomness import uniform
 from ...kernels import inlined
-from .streams import uniform
 from .vectors import clear, copy, pointer, shifted
 
 

@@ -1,16 +1,13 @@
-"""Random numbers of `eqspike.randomness` in compiled code: eight streams at a time, or one number."""
+"""Random numbers of `eqspike.randomness` in compiled code, eight streams at a time."""
 
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import types, uint64
+from numba import types
 from numba.extending import intrinsic
 
-from ...kernels import inlined
-from ...randomness import GOLDEN, MIX, mix
+from ...randomness import MIX
 from .vectors import place_of, splat
-
-mixed = inlined(mix)
 
 
 @intrinsic
@@ -46,9 +43,3 @@ def mark(typing, words, index, lanes_, bit):
         builder.store(builder.or_(builder.load(place, align=8), added), place, align=8)
 
     return types.void(words, types.intp, types.uint64, types.uint64), build
-
-
-@inlined
-def uniform(key, counter):
-    """A number in [0, 1) with 53 random bits: number `counter` of the stream `key`."""
-    return (mixed(key + (counter + uint64(1)) * GOLDEN) >> uint64(11)) * (1.0 / (1 << 53))

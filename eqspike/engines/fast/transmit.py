@@ -9,8 +9,8 @@ from typing import Any
 
 from numba import types, uint64
 
+from ...compiled_randomness import uniform
 from ...kernels import inlined
-from .streams import uniform
 from .vectors import call, copy, lowest_bit, pointer, shifted
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import uint64
 
-from ...kernels import compiled, inlined
-from ...randomness import GOLDEN, mix
-
-mixed = inlined(mix)
+from ...compiled_randomness import uniform
+from ...kernels import compiled
 
 
 @compiled
@@ -20,6 +18,5 @@ def round_at_random(weights, step, highest, key, first):  # type: ignore[no-unty
     for n in range(len(weights)):
         level = weights[n] / step
         if min(max(np.rint(level), -highest), highest) * step != weights[n]:
-            drawn = mixed(key + uint64(first + n + 1) * GOLDEN) >> uint64(11)
-            level = np.floor(level + drawn * (1.0 / (1 << 53)))
+            level = np.floor(level + uniform(key, uint64(first + n)))
             weights[n] = min(max(level, -highest), highest) * step
