@@ -31,8 +31,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, chosen: slice) -> Batch:
-        """Some of the samples, which are shown what they would be shown among all of them; views."""
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> Batch:
+        """Some of the samples, which are shown what they would be shown among all of them; views of a slice."""
         rest = None if self.alive is None else self.alive[chosen]
         return Batch(self.images[chosen], self.labels[chosen], self.samples[chosen], self.epoch, self.split, rest)
 

@@ -7,21 +7,19 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import model_validator
 
 from ..data.batch import Batch
 from ..engines import EngineSettings, Presentation, engines
 from ..experiments import TEST_BATCH, Experiment, learners
-from ..learning.arithmetic import count_zeros
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.continual import check_model, check_settings
 from ..model.couplings import Coupling
 from ..model.dropout import alive, amplify
 from ..model.encodings import EncodingSettings, encodings
-from ..model.fans import Fans, zero_fan_out
 from ..model.hardware import Hardware, HardwareSettings, hardware
+from ..model.margin import missed
 from ..model.neurons import NeuronSettings, neurons
 from ..model.nudges import nudges
 from ..model.parameters import Parameters
@@ -33,6 +31,7 @@ from ..model.spiking import Model
 from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
 from ..reading import about
+from ._events import activity, events
 
 
 class SpikingExperiment(Experiment):
@@ -128,9 +127,6 @@ class Spiking(Learner):
             check_model(self.model)
         self.engine = engines[experiment.engine.name](self.model, experiment.engine)
         self.phases = phase_names(self.model.training())
-        self._known_rows: dict[
-            tuple[Phase, ...], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]
-        ] = {}
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
@@ -152,26 +148,51 @@ class Spiking(Learner):
 
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Minus what the rule asks for, over the batch and the difference of the nudges."""
+        return self._revived(batch, *self._halves(batch, len(batch)))
+
+    def training_gradient(self, batch: Batch, rates: Sequence[float]) -> tuple[Parameters, Outcome]:
+        """As `gradient`, of the samples that are not right by `plasticity.margin`; under `plasticity.continual` of moving weights."""
         plasticity: Any = self.model.plasticity
-        sign, middle = self._beta_sign(batch), len(batch) // 2
-        if plasticity.beta_sign == "halves" and middle:
-            first, seen = self._gradient(batch[:middle], sign, len(batch))
-            kept = first.copy()  # the engine's memory, which the second half takes
-            change, also_seen = self._gradient(batch[middle:], -sign, len(batch))
-            change.vector += kept.vector
-            seen = Outcome.joined([seen, also_seen])
-        else:
-            change, seen = self._gradient(batch, sign, len(batch))
+        if plasticity.continual:
+            return self._gradient(batch, self._beta_sign(batch), len(batch), rates)
+        return self.gradient(batch) if plasticity.margin is None else self._revived(batch, *self._of_missed(batch))
+
+    def _of_missed(self, batch: Batch) -> tuple[Parameters, Outcome]:
+        """Of the samples that are not right by the margin; the others have their free phase alone."""
+        phases = self.model.free()
+        presentation = self.present(self._dropped(batch), phases)
+        seen, chosen = (
+            self._outcome(presentation, phases, len(batch)),
+            missed(presentation.readout, batch.labels, self.model),
+        )
+        if not len(chosen):
+            return Parameters(self.parameters.couplings, self.parameters.vector.dtype), seen
+        change, nudged = self._halves(batch[chosen], len(batch))
+        for name, count in nudged.counts.items():
+            new = (
+                0 if name == "weight_updates" else 1
+            )  # the first row is that of the free phases, which have been counted
+            seen.counts[name][new:] += count[new:]
+        return change, seen
+
+    def _revived(self, batch: Batch, change: Parameters, seen: Outcome) -> tuple[Parameters, Outcome]:
+        """With what raises the biases of outputs that fell silent, if that is wanted."""
+        plasticity: Any = self.model.plasticity
         if plasticity.revival:
             revive(change, seen.activity[-1], batch.labels, self.model, plasticity.revival)
         return change, seen
 
-    def training_gradient(self, batch: Batch, rates: Sequence[float]) -> tuple[Parameters, Outcome]:
-        """As `gradient`, of weights that stay as they are; under `plasticity.continual` of weights that change meanwhile."""
+    def _halves(self, batch: Batch, samples: int) -> tuple[Parameters, Outcome]:
+        """Of the samples of a batch of so many, each half under its sign of beta where they differ."""
         plasticity: Any = self.model.plasticity
-        if not plasticity.continual:
-            return self.gradient(batch)
-        return self._gradient(batch, self._beta_sign(batch), len(batch), rates)
+        sign, middle = self._beta_sign(batch), len(batch) // 2
+        if plasticity.beta_sign != "halves" or not middle:
+            return self._gradient(batch, sign, samples)
+        first, seen = self._gradient(batch[:middle], sign, samples)
+        kept = first.copy()  # the engine's memory, which the second half takes
+        change, also_seen = self._gradient(batch[middle:], -sign, samples)
+        change.vector += kept.vector
+        return change, Outcome.joined([seen, also_seen])
 
     def _gradient(
         self, batch: Batch, sign: int, samples: int, rates: Sequence[float] | None = None
@@ -223,40 +244,12 @@ class Spiking(Learner):
         return 1 if self.model.plasticity.beta_sign == "fixed" else random_sign(self.model.seed, batch)
 
     def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
-        fan, spikes = Fans.of(self.parameters.couplings), presentation.spikes
-        by_layer = np.array([layer.sum(axis=1) for layer in spikes]).T  # [P, L + 1]
-        place, steps, learns, free_steps = self._rows(phases)
-        by_phase = {
-            "spikes": by_layer,
-            "synaptic_events": fan.count(spikes, by_layer, fan.reached),
-            "zero_weight_events": self._zero_weight_events(spikes),
-            "neuron_updates": steps * (batch * sum(self.parameters.sizes[1:])),
-            "weight_updates": learns * fan.count(spikes, by_layer, fan.learning),
-        }
-        free = place[0].astype(bool)
+        spikes, acting = presentation.spikes, self.hardware.read(self.parameters)
         return Outcome(
             scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
-            activity=[layer[free].sum(axis=0) / (batch * free_steps) for layer in spikes],
-            counts={name: place @ rows for name, rows in by_phase.items()},
+            activity=activity(spikes, phases, self.phases, batch),
+            counts=events(spikes, phases, self.phases, acting, batch),
         )
-
-    def _rows(self, phases: Sequence[Phase]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
-        """Of a schedule: which phases have which name [names, P], their steps [P], whether they are learned from [P], free steps."""
-        key = tuple(phases)
-        if key not in self._known_rows:
-            place = np.array([[phase.name == name for phase in phases] for name in self.phases], np.int64)
-            steps, learns = (np.array(part) for part in zip(*((p.steps, int(p.sign != 0)) for p in phases)))
-            self._known_rows[key] = place, steps, learns, int(place[0] @ steps)
-        return self._known_rows[key]
-
-    def _zero_weight_events(self, spikes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-        """Those of the synaptic events whose weight is exactly zero [P]."""
-        acting = self.hardware.read(self.parameters)
-        events = np.zeros(len(spikes[0]), np.int64)
-        if count_zeros(acting.vector):
-            for layer, zeros in zip(spikes, zero_fan_out(acting)):
-                events += layer @ zeros
-        return events
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:

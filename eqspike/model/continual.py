@@ -44,6 +44,8 @@ def check_settings(experiment: Any) -> None:
         section, name = path.split(".")
         if (value := getattr(getattr(experiment, section), name)) != wanted:
             raise EqspikeError(f"plasticity.continual needs {path} = {as_toml(wanted)}, not {as_toml(value)}")
+    if experiment.plasticity.margin is not None:
+        raise EqspikeError("plasticity.continual needs every sample: it does not go with plasticity.margin")
     if experiment.engine.codegen == "cpp_standalone":
         raise EqspikeError("plasticity.continual needs engine.codegen = 'numpy' or 'cython', not 'cpp_standalone'")
     if experiment.plasticity.beta_sign == "halves":

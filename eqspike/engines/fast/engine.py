@@ -46,7 +46,7 @@ class FastEngine(Engine):
         self._traces, self._layers = self._layout.traces(), self._layout.layers()
         self._change = Parameters(model.couplings, self._dtype)  # used again: fresh memory costs more than the sums
         self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept, list[Source]]] = {}
-        self._buffers: dict[str, NDArray[Any]] = {}
+        self._buffers: dict[tuple[str, tuple[int, ...]], NDArray[Any]] = {}
 
     @classmethod
     def first_use(cls, settings: EngineSettings) -> str:
@@ -199,12 +199,13 @@ class FastEngine(Engine):
         )
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike = None) -> NDArray[Any]:
-        """Memory that is allocated once: big fresh arrays cost more page faults than arithmetic."""
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer.shape != shape:
-            buffer = self._buffers[name] = aligned(shape, dtype or self._dtype)
+        """Memory that is allocated once: big fresh arrays cost more page faults than arithmetic. A smaller batch takes a part."""
+        kind = name, shape[1:]
+        buffer = self._buffers.get(kind)
+        if buffer is None or len(buffer) < shape[0]:
+            buffer = self._buffers[kind] = aligned(shape, dtype or self._dtype)
             self._records.clear()  # which may hold the one that was there
-        return buffer
+        return buffer[: shape[0]]
 
     def _check(self, broken: NDArray[np.int64], batch: Batch) -> None:
         """Raise NotANumber for a state that is not a number."""
