@@ -39,7 +39,7 @@ def runs():
 def test_both_pictures_show_every_run(runs):
     compared = comparison.named(runs)
     assert list(compared) == [f"{name}, seed 0" for name in LEARNERS]
-    curves, places = comparison.figure(compared, "45nm").axes
+    curves, learning, places = comparison.figure(compared, "45nm").axes
     for line, run in zip(curves.lines, compared.values(), strict=True):
         assert list(line.get_ydata()) == [epoch.test_error for epoch in run.epochs]
     for name, line, run in zip(LEARNERS, places.lines, compared.values(), strict=True):
@@ -51,6 +51,13 @@ def test_both_pictures_show_every_run(runs):
             (len(line.get_xdata()) == 0) == line.get_label().endswith("no operations counted") == (name not in COUNTED)
         )
     assert [line.get_color() for line in curves.lines] == [line.get_color() for line in places.lines]
+    for name, line, run in zip(LEARNERS, learning.lines, compared.values(), strict=True):
+        (estimate,) = estimates(run, device_tables(), ["45nm"])
+        if name in COUNTED:
+            spent = line.get_xdata()
+            assert spent[1] - spent[0] == pytest.approx(40 * estimate.joules["as measured"][1]), "the last epoch's"
+            assert list(line.get_ydata()) == [epoch.test_error for epoch in run.epochs]
+        assert (len(line.get_xdata()) == 0) == (name not in COUNTED)
 
 
 def test_the_page_shows_the_same(runs):
@@ -64,6 +71,7 @@ def test_the_page_shows_the_same(runs):
         assert line["name"] == name and f"<td>{name}</td>" in page
         assert line["errors"] == [100 * epoch.test_error for epoch in run.epochs]
         assert line["cost"] == (places[name].cost if name in places else None)
+        assert len(line["spent"]) == (len(run.epochs) if name in places else 0)
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(runs, tmp_path):

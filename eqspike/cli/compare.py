@@ -18,7 +18,7 @@ from ._terminal import command, quiet_option, save_figure, save_page, screen_for
 @click.option("--device", default="45nm", show_default=True, help="Whose joules; one that does all that the runs do.")
 @quiet_option
 def compare(runs: tuple[Path, ...], out: Path, device: str, quiet: bool) -> None:
-    """Draw several RUNS in one picture: learning curves, and accuracy against energy per inference."""
+    """Draw several RUNS in one picture: learning curves, over epochs and over the energy spent, and accuracy against energy per inference."""
     from ..runs import records
     from ..view import comparison
 

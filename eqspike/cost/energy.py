@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ..errors import EqspikeError
 from ..experiments import learners
 from ..learning.work import Work
 from ..runs.records import Run
-from .devices import Table
+from .devices import Device, Table
 
 
 def works(run: Run) -> dict[str, tuple[Work, Work]]:
@@ -107,3 +108,11 @@ def estimates(run: Run, tables: Sequence[Table], devices: Sequence[str] = ()) ->
         for table in tables
         if name in table.device
     ]
+
+
+def spent(run: Run, device: Device) -> list[float]:
+    """Joules of all training up to the end of each epoch; empty where the device cannot do it, or nothing was counted."""
+    samples = int(str(run.dataset["train"]))
+    each = [device.joules(Work.counted(epoch.train_counts)) for epoch in run.epochs]
+    known = [samples * joules for joules in each if joules]
+    return list(accumulate(known)) if len(known) == len(each) else []

@@ -1,4 +1,4 @@
-"""Several runs together: how they learned, and what their accuracy costs. As a picture, or as a page to hover over."""
+"""Several runs together: how they learned, what learning cost, and what their accuracy costs. As a picture or a page to hover over."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from ..cost.devices import device_tables
-from ..cost.energy import estimates
+from ..cost.energy import estimates, spent
 from ..errors import EqspikeError
 from ..runs.records import Run
-from .drawing import new_figure
+from .drawing import lettering, new_figure
 from .figures import error_curves
 from .pages import render
-from .sweeps import Tradeoff, cost_label, tradeoff
+from .sweeps import Tradeoff, cost_label, over_joules, tradeoff
 
 
 def named(runs: Sequence[tuple[Path, Run]]) -> dict[str, Run]:
@@ -46,30 +47,49 @@ def costs(runs: Mapping[str, Run], device: str) -> tuple[str, dict[str, Tradeoff
     return axis, places
 
 
+def learning_costs(runs: Mapping[str, Run], device: str) -> tuple[str, dict[str, list[float]]]:
+    """What the axis is called, and joules of each run's training up to the end of each epoch, where it counts them."""
+    table = next(table for table in device_tables() if device in table.device)
+    found = {name: spent(run, table.device[device]) for name, run in runs.items()}
+    return cost_label(device, table.name, "of all training"), {name: joules for name, joules in found.items() if joules}
+
+
 def figure(runs: Mapping[str, Run], device: str) -> Figure:
-    """Both drawings side by side."""
+    """The drawings side by side."""
     axis, places = costs(runs, device)
-    both = new_figure(12, 4.5)
-    left, right = both.subplots(1, 2)
+    whole = new_figure(17, 4.5)
+    left, middle, right = whole.subplots(1, 3)
     error_curves(runs, left)
+    learning, joules = learning_costs(runs, device)
+    for name, run in runs.items():
+        errors = [epoch.test_error for epoch in run.epochs] if name in joules else []
+        middle.plot(joules.get(name, []), errors, "o-", markersize=4, label=lettering(name))
+    middle.set(ylabel="test error", ylim=left.get_ylim())
+    middle.yaxis.set_major_formatter(PercentFormatter(1))
+    over_joules(learning, middle)
     lines = {
         name if name in places else f"{name}: no operations counted": [places[name]] if name in places else []
         for name in runs
     }
     tradeoff(lines, axis, right)
-    return both
+    return whole
 
 
 def page(runs: Mapping[str, Run], device: str) -> str:
     """The same as one page that opens from disk. Raises EqspikeError if there is no plotly."""
     axis, places = costs(runs, device)
+    learning, joules = learning_costs(runs, device)
     drawn = [
         {
             "name": name,
             "numbers": [epoch.number for epoch in run.epochs],
             "errors": [100 * epoch.test_error for epoch in run.epochs],
             "cost": places[name].cost if name in places else None,
+            "spent": joules.get(name, []),
         }
         for name, run in runs.items()
     ]
-    return render("comparison.html.jinja", {"axis": axis, "runs": drawn}, axis=axis, places=places, runs=runs)
+    content = {"axis": axis, "learning": learning, "runs": drawn}
+    return render(
+        "comparison.html.jinja", content, places=places, joules=joules, runs=runs, axis=axis, learning=learning
+    )

@@ -114,21 +114,27 @@ def tradeoff(lines: Mapping[str, Sequence[Tradeoff]], cost: str, axes: Axes) -> 
                 textcoords="offset points",
                 fontsize=8,
             )
-    axes.set(xlabel=cost, ylabel="test accuracy", xscale="log")
+    axes.set(ylabel="test accuracy")
+    return over_joules(cost, axes)
+
+
+def over_joules(label: str, axes: Axes) -> Axes:
+    """Finish axes whose x are joules."""
+    axes.set(xlabel=label, xscale="log")
     axes.margins(0.08)
     low, high = axes.get_xlim()
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
     axes.xaxis.set_major_formatter(EngFormatter("J"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
-    if lines:
+    if axes.lines:
         axes.legend(frameon=False)
     return axes
 
 
-def cost_label(device: str, table: str) -> str:
+def cost_label(device: str, table: str, of: str = "per inference") -> str:
     """What an axis of estimated joules is called."""
-    return f"energy per inference, {lettering(device)} by {lettering(table)} (J, estimated)"
+    return f"energy {of}, {lettering(device)} by {lettering(table)} (J, estimated)"
 
 
 def _with_deviations(places: Sequence[Any], measured: Sequence[Sequence[float]], label: str, axes: Axes) -> None:
