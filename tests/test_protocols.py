@@ -122,6 +122,8 @@ def test_drawings_that_no_run_could_fill_are_told_before_the_first_point(tmp_pat
         plan(protocol(tmp_path, f"{GRID}[[drawings]]\n{drawing}\n"))
     text = GRID.replace("]\n[grid]", ', "learner=hopfield"]\n[grid]')
     assert plan(protocol(tmp_path, f'{text}[[drawings]]\nx = "seed"\ny = "network_energy"\n'))
+    with pytest.raises(EqspikeError, match="a learner 'hopfield' does not count it"):
+        plan(protocol(tmp_path, f'{text}[[drawings]]\nx = "seed"\ny = "weight_updates"\n'))
 
 
 def test_settings_wrong_for_all_points_end_the_sweep_at_once(tmp_path):

@@ -146,8 +146,10 @@ MEASURES: dict[str, Callable[[Run], list[float]]] = {  # of each epoch
     "train_error": lambda run: [epoch.train_error for epoch in run.epochs],
     "seconds_per_epoch": lambda run: [_time(run)] * len(run.epochs),  # their mean: a single one is noisy
     "network_energy": lambda run: [float(epoch.test_counts["network_energy"][0]) for epoch in run.epochs],
-}
-COUNTS = ("network_energy",)  # those of them that a learner may not count
+    "synaptic_events": lambda run: [float(epoch.test_counts["synaptic_events"].sum()) for epoch in run.epochs],
+    "weight_updates": lambda run: [float(epoch.train_counts["weight_updates"].sum()) for epoch in run.epochs],
+}  # events of an inference, updates of a training sample
+COUNTS = ("network_energy", "synaptic_events", "weight_updates")  # those of them that a learner may not count
 
 
 @dataclass
