@@ -253,7 +253,7 @@ class Spiking(Learner):
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
-        """Dense: the same steps with every synapse computed (the rule: a product a phase); and backprop."""
+        """Dense: the same steps, all samples nudged, with every synapse computed (the rule: a product a phase); and backprop."""
         lowest, *others = (coupling.count for coupling in parameters.couplings)
         synapses, neurons_ = lowest + 2 * sum(others), sum(parameters.sizes[1:])
         free, phases = experiment.phases.steps("free"), model_of(experiment, parameters.couplings).training()
