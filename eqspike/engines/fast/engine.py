@@ -136,7 +136,8 @@ class FastEngine(Engine):
             scratch, kept = self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
             above = [self._hidden_source(n, plan, kept) for n in range(1, len(self.model.couplings))]
             self._records[key] = plan, scratch, kept, [self._input_source(plan, kept), *above]
-            if len(kept.bias) and any(isinstance(coupling, Dense) for coupling in self.model.couplings):
+            dense = any(isinstance(coupling, Dense) for coupling in self.model.couplings)
+            if len(kept.bias) and dense and not present.signatures:  # which takes this process a while
                 kernels.compile_meanwhile(gather_dense, f"{__package__}.rehearse", self.settings.precision)
         return self._records[key][1:]
 
