@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf
 
 import numpy as np
 
@@ -114,5 +115,5 @@ def spent(run: Run, device: Device) -> list[float]:
     """Joules of all training up to the end of each epoch; empty where the device cannot do it, or nothing was counted."""
     samples = int(str(run.dataset["train"]))
     each = [device.joules(Work.counted(epoch.train_counts)) for epoch in run.epochs]
-    known = [samples * joules for joules in each if joules]
+    known = [samples * joules for joules in each if joules is not None and 0 < joules < inf]
     return list(accumulate(known)) if len(known) == len(each) else []

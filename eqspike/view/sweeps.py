@@ -119,13 +119,15 @@ def tradeoff(lines: Mapping[str, Sequence[Tradeoff]], cost: str, axes: Axes) -> 
 
 
 def over_joules(label: str, axes: Axes) -> Axes:
-    """Finish axes whose x are joules."""
-    axes.set(xlabel=label, xscale="log")
-    axes.margins(0.08)
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
-    axes.xaxis.set_major_formatter(EngFormatter("J"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    """Finish axes whose x are joules; without any, they have no logarithm."""
+    axes.set_xlabel(label)
+    if any(np.size(line.get_xdata()) for line in axes.lines):
+        axes.set_xscale("log")
+        axes.margins(0.08)
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
+        axes.xaxis.set_major_formatter(EngFormatter("J"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(frameon=False)
