@@ -158,21 +158,20 @@ class Spiking(Learner):
         return self.gradient(batch) if plasticity.margin is None else self._revived(batch, *self._of_missed(batch))
 
     def _of_missed(self, batch: Batch) -> tuple[Parameters, Outcome]:
-        """Of the samples that are not right by the margin; the others have their free phase alone."""
+        """Of the samples that are not right by the margin; the others have their free phase alone.
+
+        Those that are learned from are simulated again from the start, with the same spikes; their free phase is counted once.
+        """
         phases = self.model.free()
         presentation = self.present(self._dropped(batch), phases)
-        seen, chosen = (
-            self._outcome(presentation, phases, len(batch)),
-            missed(presentation.readout, batch.labels, self.model),
-        )
+        seen = self._outcome(presentation, phases, len(batch))
+        chosen = missed(presentation.readout, batch.labels, self.model)
         if not len(chosen):
             return Parameters(self.parameters.couplings, self.parameters.vector.dtype), seen
         change, nudged = self._halves(batch[chosen], len(batch))
         for name, count in nudged.counts.items():
-            new = (
-                0 if name == "weight_updates" else 1
-            )  # the first row is that of the free phases, which have been counted
-            seen.counts[name][new:] += count[new:]
+            known = 0 if name == "weight_updates" else 1  # rows of free phases, of which only updates are new
+            seen.counts[name][known:] += count[known:]
         return change, seen
 
     def _revived(self, batch: Batch, change: Parameters, seen: Outcome) -> tuple[Parameters, Outcome]:

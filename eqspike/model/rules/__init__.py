@@ -48,7 +48,9 @@ class SpikingPlasticity(Part):
     other_rate: Annotated[float, Field(ge=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})] = (
         0.1  # of others
     )
-    margin: Annotated[float, Field(ge=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})] | None = None
+    margin: Annotated[float, Field(ge=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})] | None = (
+        None  # lead of the right output from which on a sample is not nudged; None: every sample is
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of hidden neurons that are silent in a presentation
     revival: Annotated[float, Field(ge=0, le=100)] = 0.0  # strength at which outputs that fell silent are brought back
     replay: bool = True  # nudged phases see the spikes of the phase that they are held against
