@@ -20,7 +20,7 @@ from shared import trainer
 from eqspike import Batch
 from eqspike.engines.fast.draw import GROUP, draw, receive
 from eqspike.engines.fast.step import deliver, present
-from eqspike.engines.fast.vectors import aligned, pointer, shifted
+from eqspike.engines.fast.vectors import aligned, copy, pointer, shifted
 from eqspike.kernels import compiled
 from eqspike.learners.spiking import Spiking
 
@@ -43,10 +43,11 @@ def _receive_all(layers, given, scratch, kept):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _deliver_all(layers, layer, ends, spiking, state):  # type: ignore[no-untyped-def]
+def _deliver_all(layers, layer, ends, spiking, room, state):  # type: ignore[no-untyped-def]
     first, arriving = 0, shifted(pointer(state), layers.receives * layers.offset[-1])
     for n in range(len(layer)):
-        here, count, those = layer[n], ends[n] - first, shifted(pointer(spiking), first)
+        here, count, those = layer[n], ends[n] - first, pointer(room)
+        copy(those, shifted(pointer(spiking), first), count)
         if here + 1 < len(layers.neurons):
             above = shifted(arriving, layers.offset[here + 1])
             deliver(layers.up, here + 1, those, count, layers.kick[here + 1], above)
@@ -78,7 +79,7 @@ class Cut:
         self.runs: dict[str, Callable[[], object]] = {
             "draw": lambda: _draw_all(given, scratch, kept),
             "receive": lambda: _receive_all(layers, given, scratch, kept),
-            "deliver": lambda: _deliver_all(layers, *events, target),
+            "deliver": lambda: _deliver_all(layers, *events, scratch.spiking, target),
             "present": lambda: present(0, 1, layers, self.plan, engine._traces, given, scratch, kept, seen),
             "gather": lambda: engine._gather(sources, kept, encoded),
             "train": lambda: train(batch),

@@ -1,9 +1,8 @@
-"""Convolutions: a spike adds rows of the kernel, of all channels of the other side, at the places that it reaches.
+"""Convolutions: the spikes of a layer reach a place of the other side through rows of the kernel, of all its channels.
 
-Channels come last, so such a row is contiguous on either side. Both directions use one function, with the kernel transposed for
-the way down; its geometry is
-
-    (channels there, channels here, places here), where the pairs of each place here begin, pairs (place in the kernel, place there)
+Channels come last, so such a row is contiguous on either side, and the rows that the spikes of neighbouring places send to one
+place follow each other as the spikes do. A *run* is such neighbours: spike n of the layer here sends kernel row n + offset. On the
+way down, neighbours meet columns of the kernel that lie a stride apart, from right to left: so they are kept in that order.
 """
 
 from __future__ import annotations
@@ -25,25 +24,45 @@ from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, pointer
 
 
 def patches(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:
-    """target += kick * kernel rows, for each spiking neuron here; see `deliver.py`."""
+    """target += kick * kernel rows of the spiking neurons, which ascend; see `deliver.py`.
+
+    geometry: channels there and here, places here and there; for each place there, where its runs begin; the runs (first place
+    here, the one after the last, offset).
+    """
     there, here, lanes, factor = geometry[0], geometry[1], lanes_of(target), spread(kick)
-    whole = there // lanes * lanes
-    for n in range(count):
-        place, channel = spiking[n] // here, spiking[n] % here
-        for pair in range(geometry[3 + place], geometry[4 + place], 2):
-            row = (geometry[pair] * here + channel) * there
-            at = geometry[pair + 1] * there
-            for c in range(0, whole, lanes):
-                store(target, at + c, fma(factor, load(weights, row + c), load(target, at + c)))
-            if whole < there:
-                rest = there - whole
-                old = load_first(target, at + whole, rest)
-                store_first(target, at + whole, fma(factor, load_first(weights, row + whole, rest), old), rest)
+    begin, n = shifted(spiking, count), 0
+    for place in range(geometry[2] + 1):
+        while n < count and spiking[n] < place * here:
+            n += 1
+        begin[place] = n
+    for place in range(geometry[3]):
+        runs, end, into, c = geometry[4 + place], geometry[5 + place], shifted(target, place * there), 0
+        while c + 2 * lanes <= there:
+            a, b = load(into, c), load(into, c + lanes)
+            for run in range(runs, end, 3):
+                rows = shifted(weights, geometry[run + 2] * there + c)
+                for n in range(begin[geometry[run]], begin[geometry[run + 1]]):
+                    a = fma(factor, load(rows, spiking[n] * there), a)
+                    b = fma(factor, load(rows, spiking[n] * there + lanes), b)
+            store(into, c, a)
+            store(into, c + lanes, b)
+            c += 2 * lanes
+        while c < there:
+            a = load_first(into, c, there - c)
+            for run in range(runs, end, 3):
+                rows = shifted(weights, geometry[run + 2] * there + c)
+                for n in range(begin[geometry[run]], begin[geometry[run + 1]]):
+                    a = fma(factor, load_first(rows, spiking[n] * there, there - c), a)
+            store_first(into, c, a, there - c)
+            c += lanes
 
 
 @compiled
 def gather_patches(unit, units, geometry, source, partial):  # type: ignore[no-untyped-def]
-    """dW of the samples unit, unit + units, ..., each by itself: partial [B, kernel places * channels below * channels above]."""
+    """dW of the samples unit, unit + units, ..., each by itself: partial [B, kernel places * channels below * channels above].
+
+    geometry: channels above and below; for each place below, where its pairs begin; the pairs (place in the kernel, place above).
+    """
     there, here, slots, K = geometry[0], geometry[1], source.start.shape[1], source.start.shape[2]
     lanes = lanes_of(pointer(partial))
     for b in range(unit, len(partial), units):
@@ -51,7 +70,7 @@ def gather_patches(unit, units, geometry, source, partial):  # type: ignore[no-u
         clear(into, partial.shape[1])
         for n in range(source.lit_count[b]):
             place, channel = source.lit[b, n] // here, source.lit[b, n] % here
-            for pair in range(geometry[3 + place], geometry[4 + place], 2):
+            for pair in range(geometry[2 + place], geometry[3 + place], 2):
                 row, column = (geometry[pair] * here + channel) * there, source.column + geometry[pair + 1] * there
                 for c in range(0, there, lanes):
                     rest = there - c
@@ -70,48 +89,65 @@ def gather_patches(unit, units, geometry, source, partial):  # type: ignore[no-u
                     store_first(into, row + c, total, rest)
 
 
+Places = NDArray[np.int64]
+
+
 class Patches(Way):
     """A convolution."""
 
     def __init__(self, coupling: Conv, dtype: DTypeLike) -> None:
         super().__init__(coupling, dtype)
         function, (height, width, channels) = address(patches, self.dtype), map_of(coupling.below)
-        y, x = (coupling.along(side, n) for side, n in zip((height, width), coupling.above))
-        below, above, kernel = [], [], []
-        for sy, oy, ky in y:
-            for sx, ox, kx in x:
-                below.append(sy * width + sx)
-                above.append(oy * coupling.above[1] + ox)
-                kernel.append(ky * coupling.kernel + kx)
-        lists = [np.array(part) for part in (below, above, kernel)]
-        maps = coupling.above[2]
-        self.up = function, _geometry(maps, channels, lists[0], lists[1], lists[2], height * width)
-        self.down = (
-            function,
-            _geometry(channels, maps, lists[1], lists[0], lists[2], coupling.above[0] * coupling.above[1]),
+        (rows, columns, maps), kernel = coupling.above, coupling.kernel
+        self._order = [k for first in range(coupling.stride) for k in reversed(range(first, kernel, coupling.stride))]
+        joined = np.array(
+            [
+                (sy * width + sx, oy * columns + ox, ky * kernel + kx, ky * kernel + self._order.index(kx))
+                for sy, oy, ky in coupling.along(height, rows)
+                for sx, ox, kx in coupling.along(width, columns)
+            ]
         )
+        below, above, forward, back = joined.T
+        self.up = function, _runs(maps, channels, above, below, forward, rows * columns, height * width)
+        self.down = function, _runs(channels, maps, below, above, back, height * width, rows * columns)
+        self._pairs = _pairs(maps, channels, below, above, forward, height * width)
 
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        return up, np.ascontiguousarray(down.transpose(0, 1, 3, 2))
+        return up, np.ascontiguousarray(down[:, self._order].transpose(0, 1, 3, 2))
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
         partial = np.empty((len(source.lit_count), change.size), self.dtype)
 
         def gather(unit: int) -> None:
-            gather_patches(unit, crew.count, self.up[1], source, partial)
+            gather_patches(unit, crew.count, self._pairs, source, partial)
 
         crew.each(gather, range(crew.count))
         np.sum(partial, axis=0, out=change)  # one sample after the other, whatever the threads
         np.multiply(change, self.coupling.scale, out=change)
 
 
-def _geometry(
-    there: int, here: int, source: NDArray[Any], reached: NDArray[Any], kernel: NDArray[Any], places: int
-) -> NDArray[np.int64]:
-    order = np.argsort(source, kind="stable")
-    begin = 4 + places + 2 * np.concatenate([[0], np.cumsum(np.bincount(source, minlength=places))])
-    pairs = np.stack([kernel[order], reached[order]], axis=1).ravel()
-    geometry: NDArray[np.int64] = np.concatenate([[there, here, places], begin, pairs]).astype(np.int64)
+def _runs(
+    there: int, here: int, reached: Places, source: Places, row: Places, places_there: int, places_here: int
+) -> Places:
+    """Geometry of `patches`."""
+    order = np.lexsort((source, reached))
+    reached, source, ahead = reached[order], source[order], (row - source)[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(reached) != 0) | (np.diff(source) != 1) | (np.diff(ahead) != 0)
+    first, last = np.flatnonzero(new), np.flatnonzero(np.append(new[1:], True))
+    runs = np.stack([source[first], source[last] + 1, ahead[first] * here], axis=1)
+    begin = np.concatenate([[0], np.cumsum(np.bincount(reached[first], minlength=places_there))])
+    head = [there, here, places_here, places_there]
+    geometry: Places = np.concatenate([head, len(head) + len(begin) + 3 * begin, runs.ravel()]).astype(np.int64)
+    return geometry
+
+
+def _pairs(above_channels: int, channels: int, below: Places, above: Places, row: Places, places: int) -> Places:
+    """Geometry of `gather_patches`."""
+    order = np.argsort(below, kind="stable")
+    begin = np.concatenate([[0], np.cumsum(np.bincount(below, minlength=places))])
+    pairs, head = np.stack([row[order], above[order]], axis=1), [above_channels, channels]
+    geometry: Places = np.concatenate([head, len(head) + len(begin) + 2 * begin, pairs.ravel()]).astype(np.int64)
     return geometry
 
 

@@ -158,7 +158,7 @@ class FastEngine(Engine):
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
             sent=self._buffer("sent", (threads, padded(words, APART)), np.uint64),
             line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
-            spiking=self._buffer("spiking", (threads, max(pixels, M)), np.int32),
+            spiking=self._buffer("spiking", (threads, 2 * max(pixels, M) + 1), np.int32),
             counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             g=self._buffer("g", (threads, rows, M)),

@@ -86,7 +86,7 @@ class Scratch(NamedTuple):
     raster: NDArray[np.uint16]  # [threads, groups, T]
     drive: NDArray[Any]  # [threads, T, stride]
     table: NDArray[Any]  # [threads, patterns]
-    spiking: NDArray[np.int32]  # [threads, the most neurons of a layer]
+    spiking: NDArray[np.int32]  # [threads, room]; see `deliver.py`
     counts: NDArray[Any]  # [threads, M] spikes of a phase
     inputs: NDArray[Any]  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
     g: NDArray[Any]  # [threads, rows, M]
