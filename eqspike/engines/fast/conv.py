@@ -72,21 +72,27 @@ def gather_patches(unit, units, geometry, source, partial):  # type: ignore[no-u
             place, channel = source.lit[b, n] // here, source.lit[b, n] % here
             for pair in range(geometry[2 + place], geometry[3 + place], 2):
                 row, column = (geometry[pair] * here + channel) * there, source.column + geometry[pair + 1] * there
-                for c in range(0, there, lanes):
-                    rest = there - c
-                    total = load_first(into, row + c, rest)
+                for c in range(0, there, 2 * lanes):
+                    rest, next_ = there - c, there - c - lanes
+                    total, beside = load_first(into, row + c, rest), load_first(into, row + c + lanes, next_)
                     for chunk in range(0, source.rows, 64):
                         count = min(64, source.rows - chunk)
                         bits = window(words, source.first + n, source.words.shape[2], source.bit + chunk, count)
                         G = shifted(pointer(source.g[b]), chunk * source.g.shape[2] + column + c)
                         while bits:
-                            total = total + load(G, lowest_bit(bits) * source.g.shape[2])
+                            at = lowest_bit(bits) * source.g.shape[2]
+                            total, beside = total + load(G, at), beside + load(G, at + lanes)
                             bits &= bits - uint64(1)
                     for slot in range(slots):
                         for k in range(K):
                             factor = spread(source.start[b, slot, k, source.first + n])
-                            total = fma(factor, load(pointer(source.forward[b, slot, k]), column + c), total)
+                            forward = shifted(pointer(source.forward[b, slot, k]), column + c)
+                            total, beside = (
+                                fma(factor, load(forward, 0), total),
+                                fma(factor, load(forward, lanes), beside),
+                            )
                     store_first(into, row + c, total, rest)
+                    store_first(into, row + c + lanes, beside, next_)
 
 
 Places = NDArray[np.int64]
