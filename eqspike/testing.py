@@ -147,7 +147,9 @@ def check_rule(name: str, *changes: str) -> None:
 def check_encoding(name: str, *changes: str) -> None:
     """An encoding gives each sample the same input whoever stands beside it, and both engines answer alike."""
     model, parameters, batch = scenario(f"encoding.name={name}", *changes)
-    together = _numbers(model.encoding.encode(batch.images, 50))
+    encoded = model.encoding.encode(batch.images, 50)
+    assert model.encoding.spikes != isinstance(encoded, Direct), "`spikes` says whether pixels spike"
+    together = _numbers(encoded)
     assert np.isfinite(together).all() and together.min() >= 0 and together.any(), (
         "an input is finite, not negative, not empty"
     )

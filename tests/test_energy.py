@@ -93,6 +93,14 @@ def test_neurobench_of_spikes(spiking):
     assert found["Footprint"] == 4 * (64 * 12 + 12 * 10 + 22) + 3 * 4 * 22, "v, I and rho"
 
 
+def test_a_direct_current_takes_products_once_an_inference(tmp_path):
+    run = trained(tmp_path, "encoding.name=current", *SETTINGS)
+    assert run.epochs[-1].test_counts["spikes"][0, 0] == 0 and energy.neurobench(run)["Effective_MACs"] is None
+    images = load("digits").limited(40, 30).test.pixels
+    answer = json.loads(command(tmp_path, "--json").stdout)
+    assert answer["neurobench"]["Effective_MACs"] == pytest.approx(12 * (images > 0).sum() / len(images))
+
+
 def test_works_of_rates(rates):
     works = energy.works(rates)
     assert set(works) == {"as measured", "backprop"}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..runs.records import Run
     from ..view.sweeps import Tradeoff
 
-COUNTED = 100  # test samples on which the effective products of a network of rates are counted
+COUNTED = 100  # test samples on which effective products are counted
 FREE = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the free phase
 RATE = (0.1, 0.25, 0.5, 0.75, 1.0)  # of max_rate
 REFERENCES = ("gpu", "h100")  # that spikes are compared with: cards of 2013 and of 2023
@@ -70,16 +70,17 @@ def energy(
     """What RUN costs: operations as counted, and joules as several tables estimate them."""
     from ..cost import energy
     from ..cost.devices import device_tables
+    from ..experiments import learners
     from ..runs import records
 
     record = records.load(run)
     tables = device_tables(own)
     estimates = energy.estimates(record, tables, devices)
     screen, effective = screen_for(as_json, quiet), None
-    spiking = "spikes" in record.epochs[-1].test_counts
-    if not spiking or picture is not None:
+    multiplies = learners[record.experiment.learner].multiplies(record.experiment)
+    if multiplies or picture is not None:
         dataset = data_of_run(record.experiment, record.dataset, own_data, data_dir, run, screen)
-    if not spiking:
+    if multiplies:
         effective = _effective_macs(record, dataset)
     works, metrics = energy.works(record), energy.neurobench(record, effective)
     accuracy = 1 - record.epochs[-1].test_error

@@ -44,20 +44,20 @@ def neurobench(run: Run, effective_macs: float | None = None) -> dict[str, float
     """NeuroBench's complexity metrics, for an inference (Yik et al., Nature Communications 16:1545, 2025).
 
     - Effective_ACs: synaptic events through weights other than zero; None if the learner counts spikes but not these
-    - Effective_MACs: multiply-accumulates in which both factors are other than zero; none with spikes. For rates
-      it has to be counted (`effective_macs` of the learner): None until it is given
+    - Effective_MACs: multiply-accumulates in which both factors are other than zero; none with spikes. For rates, and for
+      direct currents, it has to be counted (`effective_macs` of the learner): None until it is given
     - Dense: all synapses in all steps
     - ActivationSparsity: share of neuron updates without a spike, inputs apart; None unless the learner counts both
     - ConnectionSparsity: share of weights that are zero
     - Footprint: bytes of the parameters and of the neurons' state
     """
-    ways, counts, parameters = works(run), run.epochs[-1].test_counts, run.parameters
+    ways, parameters, learner = works(run), run.parameters, learners[run.experiment.learner]
     measured, vector = ways["as measured"][0], parameters.vector
-    states = learners[run.experiment.learner].state_size(run.experiment)
+    states = learner.state_size(run.experiment)
     weights = np.concatenate([w.ravel() for w in parameters.weights])
     return {
         "Effective_ACs": _effective_acs(run),
-        "Effective_MACs": 0.0 if "spikes" in counts else effective_macs,
+        "Effective_MACs": effective_macs if learner.multiplies(run.experiment) else 0.0,
         "Dense": ways["dense"][0].multiply_accumulates if "dense" in ways else measured.multiply_accumulates,
         "ActivationSparsity": _activation_sparsity(run, measured.neuron_updates),
         "ConnectionSparsity": float(np.mean(weights == 0)),

@@ -251,6 +251,18 @@ class Spiking(Learner):
         )
 
     @classmethod
+    def multiplies(cls, experiment: Any) -> bool:
+        """Only for a direct current; a spike adds."""
+        return not encodings[experiment.encoding.name].spikes
+
+    def effective_macs(self, batch: Batch) -> float:
+        """Products of a direct current, made once for an inference: pixels other than black, weights other than zero."""
+        if not self.multiplies(self.experiment):
+            return 0.0
+        coupling, weights = self.parameters.couplings[0], self.parameters.weights[0]
+        return float(np.sum((batch.images != 0) @ (coupling.fan_out - coupling.zeros(weights)[0]))) / len(batch)
+
+    @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
         """Dense: the same steps, all samples nudged, with every synapse computed (the rule: a product a phase); and backprop."""
         lowest, *others = (coupling.count for coupling in parameters.couplings)

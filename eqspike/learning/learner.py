@@ -102,6 +102,11 @@ class Learner(ABC):
         """Go on from `state`. Raises EqspikeError if it is not a state of this learner."""
         self.hardware.restore({n.removeprefix("hardware/"): v for n, v in state.items() if n.startswith("hardware/")})
 
+    @classmethod
+    def multiplies(cls, experiment: Any) -> bool:
+        """Whether an inference takes multiply-accumulates, which `effective_macs` counts."""
+        return True
+
     def effective_macs(self, batch: Batch) -> float | None:
         """Multiply-accumulates of an inference in which no factor is zero, mean over the batch; None: not counted."""
         return None
