@@ -8,6 +8,7 @@ from networks import shared, unrolled
 from scipy.signal import correlate
 
 from eqspike.data import Dataset, Images
+from eqspike.engines.fast.conv import Patches
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
 from eqspike.learners import build
@@ -85,6 +86,14 @@ def test_engines_agree_on_mixed_layers(name, estimator):
     layers = (*STACKS[name], Dense(STACKS[name][-1].above, (4,)))
     model = model_of(experiment(changes=["network.hidden=[1]", f"plasticity.estimator={estimator}"]), layers)
     compare_engines(model, active_parameters(layers), batch_for(layers[0].pre, 4, samples=2))
+
+
+def test_the_spikes_of_a_row_of_a_window_are_one_run_on_both_ways():
+    way = Patches(conv((14, 14, 3), channels=8, kernel=5, stride=2, padding=2), np.float32)
+    for (_, geometry), rows in ((way.up, 5), (way.down, 3)):
+        places = geometry[3]
+        runs = np.diff(geometry[4 : 5 + places]) // 3
+        assert runs.max() == rows and places in (7 * 7, 14 * 14)
 
 
 @pytest.mark.parametrize("encoding", encodings.names())
