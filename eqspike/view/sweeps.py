@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ..errors import EqspikeError
 from ..runs.protocol import LABEL
@@ -71,6 +71,7 @@ def _by_label(rows: Sequence[Row], y: str, axes: Axes) -> None:
         means, deviations = ([function(row.last(y)) for row in line] for function in (np.mean, np.std))
         axes.errorbar(means, places, xerr=deviations, fmt="o", markersize=4, capsize=3, label=label or "_")
     axes.set_yticks(range(len(labels)), [lettering(label) for label in labels], fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.invert_yaxis()
 
 
