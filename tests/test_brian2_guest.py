@@ -68,13 +68,14 @@ def test_control_c_in_a_phase_is_raised():
     learner, batch = make("brian2", network((5,)), parameters((12, 5, 3))), samples(3, 12, 3)
     expected = learner.gradient(batch)[0].copy()
     before = signal.signal(signal.SIGALRM, b2._InterruptHandler(signal.default_int_handler))
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 1)
     ends = time.monotonic() + 5
     try:
         with pytest.raises(KeyboardInterrupt):
             while time.monotonic() < ends:
                 learner.gradient(batch)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert learner.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
 
@@ -86,10 +87,12 @@ def test_a_presentation_that_was_interrupted_leaves_nothing_for_the_next():
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         for _ in range(20):
-            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.005, 0.12))
+            # again after a second: what is raised in a callback of the garbage collector is lost
+            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.005, 0.12), 1)
             with pytest.raises(KeyboardInterrupt):
                 while True:
                     learner.gradient(batch)
+            signal.setitimer(signal.ITIMER_REAL, 0)
             assert learner.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

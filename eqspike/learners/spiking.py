@@ -223,9 +223,8 @@ class Spiking(Learner):
         if batch.alive is not None:
             acting = acting.copy()
             amplify(acting, self._dropout)
-        if rates is None:
-            return self.engine.present(acting, batch, phases, record, scale)
-        return self.engine.present(acting, batch, phases, record, scale, rates)
+        continual = () if rates is None else (rates,)
+        return self.engine.present(acting, batch, phases, record, scale, *continual)
 
     @property
     def _dropout(self) -> float:
@@ -257,10 +256,9 @@ class Spiking(Learner):
 
     def effective_macs(self, batch: Batch) -> float:
         """Products of a direct current, made once for an inference: pixels other than black, weights other than zero."""
-        if not self.multiplies(self.experiment):
-            return 0.0
         coupling, weights = self.parameters.couplings[0], self.parameters.weights[0]
-        return float(np.sum((batch.images != 0) @ (coupling.fan_out - coupling.zeros(weights)[0]))) / len(batch)
+        products = float(np.sum((batch.images != 0) @ (coupling.fan_out - coupling.zeros(weights)[0]))) / len(batch)
+        return products if self.multiplies(self.experiment) else 0.0
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:
