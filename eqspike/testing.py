@@ -74,8 +74,7 @@ def compare_engines(
     results = [engines[s.name](model, s).present(parameters, batch, model.training(), record=True) for s in settings]
     first = results[0]
     assert first.recording is not None and first.change is not None
-    direct = isinstance(model.encoding.encode(batch.images, 1), Direct)
-    for layer, spikes in enumerate(first.recording.spikes[direct:], int(direct)):
+    for layer, spikes in enumerate(first.recording.spikes[model.direct :], int(model.direct)):
         assert spikes.mean() > least, (
             f"layer {layer} hardly spikes ({spikes.mean():.4f}): the comparison would be empty"
         )
@@ -147,9 +146,7 @@ def check_rule(name: str, *changes: str) -> None:
 def check_encoding(name: str, *changes: str) -> None:
     """An encoding gives each sample the same input whoever stands beside it, and both engines answer alike."""
     model, parameters, batch = scenario(f"encoding.name={name}", *changes)
-    encoded = model.encoding.encode(batch.images, 50)
-    assert model.encoding.spikes != isinstance(encoded, Direct), "`spikes` says whether pixels spike"
-    together = _numbers(encoded)
+    together = _numbers(model.encoding.encode(batch.images, 50))
     assert np.isfinite(together).all() and together.min() >= 0 and together.any(), (
         "an input is finite, not negative, not empty"
     )

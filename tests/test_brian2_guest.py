@@ -11,6 +11,7 @@ import time
 import brian2 as b2
 import numpy as np
 import pytest
+from alarms import alarmed
 from networks import make, network, parameters, samples
 
 
@@ -67,16 +68,11 @@ def test_control_c_in_a_phase_is_raised():
     """Brian2 would end the phase there, as if it were over."""
     learner, batch = make("brian2", network((5,)), parameters((12, 5, 3))), samples(3, 12, 3)
     expected = learner.gradient(batch)[0].copy()
-    before = signal.signal(signal.SIGALRM, b2._InterruptHandler(signal.default_int_handler))
-    signal.setitimer(signal.ITIMER_REAL, 0.1, 1)
     ends = time.monotonic() + 5
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            while time.monotonic() < ends:
-                learner.gradient(batch)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with alarmed(b2._InterruptHandler(signal.default_int_handler)), pytest.raises(KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        while time.monotonic() < ends:
+            learner.gradient(batch)
     assert learner.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
 
 
@@ -84,19 +80,13 @@ def test_a_presentation_that_was_interrupted_leaves_nothing_for_the_next():
     """Wherever in a step it was: spikes that were on their way through synapses are not delivered later."""
     learner, batch = make("brian2", network((5,)), parameters((12, 5, 3))), samples(3, 12, 3)
     expected, moments = learner.gradient(batch)[0].copy(), np.random.default_rng(0)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
+    with alarmed():
         for _ in range(20):
-            # again after a second: what is raised in a callback of the garbage collector is lost
-            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.005, 0.12), 1)
+            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.005, 0.12))
             with pytest.raises(KeyboardInterrupt):
                 while True:
                     learner.gradient(batch)
-            signal.setitimer(signal.ITIMER_REAL, 0)
             assert learner.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_errors_of_the_host_are_shown_as_the_host_wants():

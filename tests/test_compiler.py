@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from alarms import alarmed
 from brian2.devices.device import get_device, runtime_device
 from networks import make, network, parameters, samples
 
@@ -127,12 +128,8 @@ def test_control_c_in_a_build_is_raised_and_ends_the_compilers(tmp_path, monkeyp
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(standalone, "compile_project", compile_project)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            built().predict(samples(2, SIZES[0], SIZES[-1]))
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with alarmed(), pytest.raises(KeyboardInterrupt):
+        built().predict(samples(2, SIZES[0], SIZES[-1]))
     assert not compiling(tmp_path) and not any(tmp_path.glob("eqspike-*"))
     assert get_device() is runtime_device
 

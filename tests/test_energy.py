@@ -18,6 +18,8 @@ from eqspike.cost.devices import Device, device_tables
 from eqspike.data import load
 from eqspike.errors import EqspikeError
 from eqspike.experiments import experiment
+from eqspike.learners import build
+from eqspike.learning.loop import make_batch
 from eqspike.learning.work import Work
 from eqspike.runs.run import train_run
 
@@ -99,6 +101,17 @@ def test_a_direct_current_takes_products_once_an_inference(tmp_path):
     images = load("digits").limited(40, 30).test.pixels
     answer = json.loads(command(tmp_path, "--json").stdout)
     assert answer["neurobench"]["Effective_MACs"] == pytest.approx(12 * (images > 0).sum() / len(images))
+
+
+def test_products_with_weights_that_the_hardware_reads_as_zero_are_none(tmp_path):
+    few = ["hardware.quantised.bits=4", "hardware.quantised.accumulator=true"]
+    run, data = trained(tmp_path, "encoding.name=current", *few, *SETTINGS), load("digits").limited(40, 30)
+    network = build(run.experiment, data, run.parameters, run.hardware)
+    read = network.hardware.read(network.parameters).weights[0]
+    assert 0 < np.mean(read == 0) < 1 and (run.parameters.weights[0] != 0).all(), "the comparison would be empty"
+    batch = make_batch(data.test, np.arange(30), 0, "test")
+    brute = sum(np.count_nonzero(np.outer(image, np.ones(12)) * read) for image in batch.images)
+    assert network.effective_macs(batch) == pytest.approx(brute / 30)
 
 
 def test_works_of_rates(rates):

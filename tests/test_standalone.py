@@ -17,6 +17,7 @@ from pathlib import Path
 import brian2 as b2
 import numpy as np
 import pytest
+from alarms import alarmed
 from brian2.devices.device import get_device, runtime_device
 from networks import make, network, parameters, samples
 
@@ -165,14 +166,10 @@ def test_a_program_that_is_killed_is_one_line_and_another_takes_its_place(learne
 def test_an_interrupted_presentation_does_not_spoil_the_next(learner):
     batch, many = some(3), some(3000)
     expected = learner.gradient(batch)[0].copy()
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            while True:
-                learner.gradient(many)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    with alarmed(), pytest.raises(KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        while True:
+            learner.gradient(many)
     assert learner.gradient(batch)[0].vector.tobytes() == expected.vector.tobytes()
 
 

@@ -19,7 +19,7 @@ from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
-from ..model.couplings import Coupling
+from ..model.fans import effective
 from ..model.hardware import Hardware, HardwareSettings, hardware, of_spikes
 from ..model.parameters import Parameters
 from ..model.recording import Recording
@@ -220,7 +220,7 @@ class Hopfield(Learner):
         """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""
         network = self.network
         clamped, halves, trail = network.clamp(batch.images), network.halves(), [network.rest(len(batch))]
-        up, down = zip(*map(_products, network.parameters.couplings, network.parameters.weights), strict=True)
+        up, down = zip(*map(effective, network.parameters.couplings, network.parameters.weights), strict=True)
         network.settle_clamped(clamped, trail[0], self.n_free, trail=trail)
         products = int(np.sum((batch.images != 0) @ up[0]))
         for k, states in enumerate(trail[:-1]):
@@ -291,9 +291,3 @@ class Hopfield(Learner):
                 "network_energy": np.pad(energy, (0, len(self.phases) - len(energy))),
             },
         )
-
-
-def _products(coupling: Coupling, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Products with a weight other than zero that each unit takes part in: of the layer below [pre], above [post]."""
-    below, above = coupling.zeros(weights)
-    return coupling.fan_out - below, coupling.fan_in - above

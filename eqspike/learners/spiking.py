@@ -18,6 +18,7 @@ from ..model.continual import check_model, check_settings
 from ..model.couplings import Coupling
 from ..model.dropout import alive, amplify
 from ..model.encodings import EncodingSettings, encodings
+from ..model.fans import effective
 from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.margin import missed
 from ..model.neurons import NeuronSettings, neurons
@@ -158,10 +159,7 @@ class Spiking(Learner):
         return self.gradient(batch) if plasticity.margin is None else self._revived(batch, *self._of_missed(batch))
 
     def _of_missed(self, batch: Batch) -> tuple[Parameters, Outcome]:
-        """Of the samples that are not right by the margin; the others have their free phase alone.
-
-        Those that are learned from are simulated again from the start, with the same spikes; their free phase is counted once.
-        """
+        """Of the samples that are not right by the margin, simulated again, with the same spikes; the others have their free phase alone."""
         phases = self.model.free()
         presentation = self.present(self._dropped(batch), phases)
         seen = self._outcome(presentation, phases, len(batch))
@@ -252,13 +250,14 @@ class Spiking(Learner):
     @classmethod
     def multiplies(cls, experiment: Any) -> bool:
         """Only for a direct current; a spike adds."""
-        return not encodings[experiment.encoding.name].spikes
+        return model_of(experiment, ()).direct
 
     def effective_macs(self, batch: Batch) -> float:
         """Products of a direct current, made once for an inference: pixels other than black, weights other than zero."""
-        coupling, weights = self.parameters.couplings[0], self.parameters.weights[0]
-        products = float(np.sum((batch.images != 0) @ (coupling.fan_out - coupling.zeros(weights)[0]))) / len(batch)
-        return products if self.multiplies(self.experiment) else 0.0
+        if not self.model.direct:
+            return 0.0
+        acting = self.hardware.read(self.parameters)
+        return float(np.sum((batch.images != 0) @ effective(acting.couplings[0], acting.weights[0])[0])) / len(batch)
 
     @classmethod
     def alternatives(cls, experiment: Any, parameters: Parameters) -> dict[str, tuple[Work, Work]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,12 @@ class Fans:
         if self._same[id(fans)]:
             return np.asarray(by_layer @ np.array([fan[0] for fan in fans]))
         return np.asarray(np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0))
+
+
+def effective(coupling: Coupling, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Synapses with a weight other than zero of each neuron of the layer below [pre], and above [post]."""
+    below, above = coupling.zeros(weights)
+    return coupling.fan_out - below, coupling.fan_in - above
 
 
 def zero_fan_out(parameters: Parameters) -> list[NDArray[np.int64]]:

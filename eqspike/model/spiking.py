@@ -79,6 +79,11 @@ class Model:
         return Drawn(encoded.probability * (1 - self.loss)) if self.loss and isinstance(encoded, Drawn) else encoded
 
     @cached_property
+    def direct(self) -> bool:
+        """Whether the input is a current, made of products, and no spikes."""
+        return isinstance(self.encoding.encode(np.zeros((1, 1), np.float32), 1), Direct)
+
+    @cached_property
     def traces(self) -> dict[str, float]:
         """Time constants, in ms, of the traces that the rule reads."""
         return trace_times(self.rule, self.neuron_settings, self.plasticity)

@@ -119,6 +119,8 @@ class Patches(Way):
         self._pairs = _pairs(maps, channels, below, above, forward, height * width)
 
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        if input_:
+            return up, down
         return up, np.ascontiguousarray(down[:, self._order].transpose(0, 1, 3, 2))
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:

@@ -50,7 +50,6 @@ class Encoding(ABC):
     """Pixels of brightness 0 to 1 to an input. `dt` and `dt_ref` in ms."""
 
     Settings: ClassVar[type[EncodingSettings]] = EncodingSettings
-    spikes: ClassVar[bool] = True  # False: it is direct, so the first layer's current is made of products
 
     def __init__(self, settings: EncodingSettings, dt: float, dt_ref: float) -> None:
         self.settings, self.dt, self.dt_ref = settings, dt, dt_ref

@@ -20,7 +20,6 @@ class Current(Encoding):
     """Brightness is a current."""
 
     Settings = CurrentSettings
-    spikes = False
     settings: CurrentSettings
 
     def encode(self, images: NDArray[np.float32], steps: int) -> Direct:
