@@ -52,7 +52,7 @@ def spikes_of_first_layer(graph, raster, convention):
     return np.stack(spikes, axis=1)
 
 
-@pytest.mark.parametrize("change", ["neuron.tau_m=inf", "neuron.tau_m=20.0"])
+@pytest.mark.parametrize("change", ["neuron.tau_m=inf", "neuron.tau_m=20.0", "neuron.gain=1.2"])
 def test_all_conventions_read_the_same_network(tmp_path, change):
     weights, graph = exported((30,), tmp_path, change, feedforward=True)
     raster = rasters(weights.experiment, samples(8, 20, 10), 120)
@@ -65,18 +65,18 @@ def test_all_conventions_read_the_same_network(tmp_path, change):
 @pytest.mark.parametrize("feedforward", [False, True])
 def test_a_spike_and_a_bias_carry_the_charge_of_ours(tmp_path, feedforward):
     """A current of charge 1 that decays by 1 - dt/tau_syn in a step sums up to tau_syn/dt."""
-    weights, graph = exported((12, 9), tmp_path, "neuron.tau_syn=2.0", feedforward=feedforward)
+    weights, graph = exported((12, 9), tmp_path, "neuron.tau_syn=2.0", "neuron.gain=1.5", feedforward=feedforward)
     lasting = 2.0 / DT
     for n, (matrix, bias) in enumerate(zip(weights.parameters.weights, weights.parameters.biases), 1):
         up, neurons = graph.nodes[f"layer_{n}_bottom_up"], graph.nodes[f"layer_{n}_neurons"]
-        np.testing.assert_allclose(up.weight * lasting, matrix.T)
+        np.testing.assert_allclose(up.weight * lasting, 1.5 * matrix.T)
         np.testing.assert_allclose(up.bias * lasting, bias * DT / weights.experiment.neuron.dt_ref)
         np.testing.assert_allclose(neurons.tau_syn, 2e-3)
         np.testing.assert_allclose(neurons.w_in, neurons.tau_syn / SECONDS)
         np.testing.assert_allclose(neurons.r, neurons.tau_mem / SECONDS)
         assert (f"layer_{n}_top_down" in graph.nodes) == (n > 1 and not feedforward), "nothing goes back to the input"
         if n > 1 and not feedforward:
-            np.testing.assert_allclose(graph.nodes[f"layer_{n}_top_down"].weight * lasting, matrix)
+            np.testing.assert_allclose(graph.nodes[f"layer_{n}_top_down"].weight * lasting, 1.5 * matrix)
 
 
 def test_the_file_has_the_fields_that_every_nir_reads(tmp_path):

@@ -54,7 +54,7 @@ def test_the_gradient_goes_through_convolutions(shape):
     check_against_finite_differences(make("fast", network((1,)), values), samples(3, 36, 3))
 
 
-DIFFER = "hardware.mismatch.spread={v_threshold=0.3, tau_syn=0.3}"
+DIFFER = "hardware.mismatch.spread={v_threshold=0.3, tau_syn=0.2, gain=0.2}"
 
 
 def test_the_gradient_is_the_slope_where_neurons_differ():

@@ -22,6 +22,7 @@ LATE = "hardware.spikes.delay=2.0", "hardware.spikes.jitter=2.0"
 UNLIKE = (
     f"{ALIKE}v_threshold=0.2",
     f"{ALIKE}tau_syn=0.3",
+    f"{ALIKE}gain=0.2",
     f"{ALIKE}tau_m=0.3",
     "neuron.tau_m=10",
     "neuron.v_floor=-0.2",
@@ -143,8 +144,11 @@ def test_the_rule_reads_the_spikes_that_are_sent():
         (["hardware.spikes.delay=1.0", "hardware.spikes.jitter=2.0"], "jitter = 2 ms is more than delay = 1 ms"),
         (["hardware.spikes.delay=40.0"], "a delay of 40 ms is 80 steps, at most 50 are run"),
         ([f"{ALIKE}tau_none=0.1"], "hardware.mismatch.spread.tau_none: no setting of the neuron 'lif'"),
-        (["learner=hopfield", f"{LOST}0.1"], "hardware.spikes: learner = 'hopfield' has no spiking neurons"),
-        (["learner=hopfield", f"{ALIKE}tau_m=0.1"], "hardware.mismatch: learner = 'hopfield' has no spiking neurons"),
+        (["learner=hopfield", f"{LOST}0.1"], "hardware.spikes: learner = 'hopfield' has no spikes to have this fault"),
+        (
+            ["learner=hopfield", f"{ALIKE}tau_m=0.1"],
+            "spread.tau_m: no setting of a unit of rates that can differ: there are gain, v_threshold",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(changes, message):

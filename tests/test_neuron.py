@@ -60,15 +60,17 @@ def test_leaky_rate_converges_to_the_closed_form():
     assert errors[1] < errors[0] / 2 and errors[2] < errors[1] / 2
 
 
-def test_synaptic_input_of_rate_r_gives_the_current_W_r():
-    """An input that spikes in every step (rate 1) through W = 0.37 makes the neuron fire at 0.37."""
-    settings = network((), "encoding.max_rate=1.0", "phases.free=1000.0", "phases.readout=1000.0")
-    values = Parameters((1, 1))
-    values.weights[0][:] = 0.37
+@pytest.mark.parametrize("engine", ["fast", "brian2"])
+@pytest.mark.parametrize("gain", [1.0, 0.7])
+def test_synaptic_input_of_rate_r_gives_the_current_gain_W_r(engine, gain):
+    """An input that spikes in every step (rate 1) through W = 0.37 makes the neuron fire at 0.37 gain, and its bias at its own."""
+    changes = "encoding.max_rate=1.0", "phases.free=1000.0", "phases.readout=1000.0", f"neuron.gain={gain}"
+    settings, values = network((), *changes), Parameters((1, 1))
+    values.weights[0][:], values.biases[0][:] = 0.37, 0.1
     batch = Batch(np.ones((1, 1), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64))
-    learner = make("fast", settings, values)
+    learner = make(engine, settings, values)
     spikes = learner.present(batch, learner.model.free()).readout[0, 0]
-    assert abs(spikes / 2000 - 0.37) < 2e-3
+    assert abs(spikes / 2000 - (0.37 * gain + 0.1)) < 2e-3
 
 
 def test_a_slow_adaptive_threshold_gives_the_root_of_a_quadratic():

@@ -39,7 +39,17 @@ def test_it_is_short_and_needs_nothing_of_ours():
 
 
 @pytest.mark.parametrize("hidden", [(), (30,), (20, 15)])
-@pytest.mark.parametrize("change", ["neuron.tau_m=inf", "neuron.tau_m=8.0", "neuron.tau_m=1.0", "neuron.v_floor=-0.1"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "neuron.tau_m=inf",
+        "neuron.tau_m=8.0",
+        "neuron.tau_m=1.0",
+        "neuron.v_floor=-0.1",
+        "neuron.gain=1.2",
+        "neuron.v_threshold=0.8",
+    ],
+)
 def test_from_our_input_spikes_and_potentials_it_gets_our_spikes(tmp_path, hidden, change):
     """One for one; tau_m = 1 ms is tau_syn too."""
     settings, values, batch = network(hidden, change), parameters((20, *hidden, 10)), samples(6, 20, 10)

@@ -117,6 +117,25 @@ def test_an_interrupted_sweep_goes_on_with_the_point_under_way(tmp_path):
     assert again.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
 
 
+def test_a_protocol_of_another_model_and_settings(tmp_path):
+    """What is given goes before the protocol's own and those of a quick look; its files stand beside the others."""
+    quick = '[quick]\nseeds = [0]\nsettings = ["training.epochs=1"]\n'
+    protocol(tmp_path, GRID.replace("epochs=2", "epochs=30") + quick + '[[drawings]]\nx = "plasticity.beta"\n')
+    (tmp_path / "mine.toml").write_text('name = "other"\n[training]\nbatch_size = 10\n')
+    given = "--quick", "--model", "mine.toml", "--set", "training.epochs=2", "--set", "network.hidden=[7]"
+    command = [sys.executable, str(ROOT / "run_sim.py"), "sweep", "small.toml", "--workers", "1", "--json", "--quiet"]
+    told = subprocess.run([*command, *given], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    said = json.loads(told)
+    assert said["directory"] == "sweeps/small-mine-quick" and (tmp_path / said["figure"]).exists()
+    for point in said["points"]:
+        run = records.load(tmp_path / point["run_file"])
+        settings = run.experiment
+        assert (settings.name, settings.training.batch_size, settings.network.hidden) == ("other", 10, (7,))
+        assert len(run.epochs) == 2 and settings.data.limit_train == 60
+    refused = subprocess.run([*command, "--model", "none"], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "none" in refused.stderr
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path):
     """SIGKILL to the worker process itself, as the kernel does when memory runs out."""
     points = plan(protocol(tmp_path, GRID.replace("epochs=2", "epochs=30")))
@@ -230,7 +249,7 @@ def test_drawing_shows_means_and_deviations(tmp_path):
     drawings = '[[drawings]]\nx = "epoch"\n[[drawings]]\nx = "plasticity.beta"\ntitle = "beta"\n'
     read = protocol(tmp_path, GRID + drawings)
     figure = sweeps([(read, drawing, rows(points)) for drawing in read.drawings])
-    assert [axes.get_title() for axes in figure.axes] == ["small", "beta"]
+    assert [axes.get_title() for axes in figure.axes] == ["small (digits)", "beta (digits)"]
 
 
 def test_labels_stand_one_below_the_other(tmp_path):

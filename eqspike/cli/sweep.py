@@ -13,6 +13,8 @@ from ._terminal import command, data_dir_option, json_option, quiet_option, save
 
 @command
 @click.argument("protocol", type=click.Path(path_type=Path))
+@click.option("--model", help="Model of every point in place of the protocol's: a TOML file or the name of one.")
+@click.option("--set", "changes", multiple=True, metavar="SECTION.KEY=VALUE", help="Of every point; repeatable.")
 @workers_option
 @scheduler_option
 @quick_option
@@ -22,6 +24,8 @@ from ._terminal import command, data_dir_option, json_option, quiet_option, save
 @quiet_option
 def sweep(
     protocol: Path,
+    model: str | None,
+    changes: tuple[str, ...],
     workers: int | None,
     scheduler: str | None,
     quick: bool,
@@ -39,8 +43,9 @@ def sweep(
     from ..view.sweeps import sweeps
 
     screen = screen_for(as_json, quiet)
-    read = read_sweep(resolve("protocols", str(protocol)))
-    directory = out or Path("sweeps") / (read.name + (QUICK if quick else ""))
+    read = read_sweep(resolve("protocols", str(protocol))).over(model and str(resolve("models", model)), changes)
+    name = f"{read.name}-{read.varies_from}" if model else read.name
+    directory = out or Path("sweeps") / (name + (QUICK if quick else ""))
     rows = run_protocol(read, directory, quick, data_dir, workers, scheduler, screen)
     picture = None
     if read.drawings:

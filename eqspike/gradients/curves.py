@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from ..engines import Engine
 from ..errors import EqspikeError
 from ..learners.spiking import Spiking
 from ..model.couplings.dense import Dense
+from ..model.differences import Differences
 from ..model.encodings import encodings
 from ..model.neurons.lif import LIFSettings, lif
 from ..model.parameters import Parameters
@@ -33,23 +33,11 @@ POINTS = 401
 SETTLE, COUNT = 500.0, 10_000.0  # ms before and while spikes are counted, which makes 20,000 dt_ref
 
 
-@dataclass(frozen=True)
-class Differences:
-    """Neurons that are not alike, a number or one for each neuron [N_l] for each layer but the input."""
-
-    gain: Sequence[Floats | float]  # on what synapses bring
-    threshold: Sequence[Floats | float]  # by that of the curve
-
-    @classmethod
-    def none(cls, layers: int) -> Self:
-        """Neurons that are alike."""
-        return cls([1.0] * layers, [1.0] * layers)
-
-
 def differences(model: Model) -> Differences:
     """Those of a network of LIF neurons without leak. Raises EqspikeError for other neurons that differ.
 
-    A synapse brings a charge that is tau_syn of the neuron by that of the nominal one; a spike takes the neuron's own v_threshold.
+    A synapse brings a charge that is gain and tau_syn of the neuron by those of the nominal one; a spike takes the neuron's own
+    v_threshold.
     """
     if not _without_leak(model):
         raise EqspikeError(
@@ -61,7 +49,8 @@ def differences(model: Model) -> Differences:
         nominal = getattr(model.neuron_settings, name)
         return [values / nominal for values in model.varied.get(name, [nominal] * len(model.couplings))]
 
-    return Differences(relative("tau_syn"), relative("v_threshold"))
+    gains = [own * lasting for own, lasting in zip(relative("gain"), relative("tau_syn"), strict=True)]
+    return Differences(gains, relative("v_threshold"))
 
 
 def _without_leak(model: Model) -> bool:

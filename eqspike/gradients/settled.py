@@ -32,10 +32,11 @@ from ..errors import EqspikeError
 from ..learners.hopfield import Hopfield
 from ..learners.spiking import Spiking
 from ..learning.learner import Learner
+from ..model.differences import Differences
 from ..model.encodings import Direct, Drawn
 from ..model.parameters import Parameters
 from ..model.spiking import Model
-from .curves import Curve, Differences, Floats, clip, curve_of, differences
+from .curves import Curve, Floats, clip, curve_of, differences
 
 SETTLED = 1e-10  # the largest move of a rate in an iteration at which a network counts as settled
 MOST_ITERATIONS = 20_000
@@ -75,7 +76,7 @@ class SettledNetwork:
             bias[coupling.bias_of]
             for coupling, bias in zip(self.parameters.couplings, self.parameters.biases, strict=True)
         ]
-        differ = self.differ or Differences.none(len(biases))
+        differ = self.differ or Differences(*[[1.0] * len(biases)] * 2)
 
         def answer(n: int, layers: Layers) -> tuple[Floats, Floats]:
             received = self._current(layers, n, self.parameters.weights, self.parameters.down)
@@ -169,7 +170,8 @@ def _of_rates(learner: Hopfield) -> SettledNetwork:
         return np.asarray(np.arange(learner.parameters.sizes[-1]) == labels[:, None], np.float64)
 
     network = learner.network
-    return SettledNetwork(network.parameters.astype(np.float64), clip(network.highest), inputs, targets)
+    parameters = network.parameters.astype(np.float64)
+    return SettledNetwork(parameters, clip(network.highest), inputs, targets, differ=network.differ)
 
 
 def input_rates(model: Model, images: NDArray[np.float32]) -> Floats:

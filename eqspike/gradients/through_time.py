@@ -26,12 +26,16 @@ from ..rates.network import RateNetwork, States
 def step_by_step(learner: Hopfield, batch: Batch) -> tuple[list[Parameters], list[Parameters]]:
     """Updates of EqProp and gradients of backprop through time on the same dynamics, step by step.
 
-    Raises EqspikeError for a nudged phase that is longer than the free one.
+    Raises EqspikeError for a nudged phase that is longer than the free one, and for units that differ.
     """
     n_free, n_nudged = learner.n_free, learner.n_nudged
     if n_nudged > n_free:
         raise EqspikeError(f"n_nudged = {n_nudged} goes further back than n_free = {n_free} iterations")
     network, targets = learner.network, learner.targets(batch)
+    if network.differ is not None:
+        raise EqspikeError(
+            "units that differ have no updates equal to those of backprop through time: leave hardware.mismatch out"
+        )
     clamped, halves = network.clamp(batch.images), len(network.halves())
     early = network.settle_clamped(clamped, learner.start(batch), n_free - n_nudged)
     trail = [early]

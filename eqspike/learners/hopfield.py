@@ -20,7 +20,7 @@ from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..model.fans import effective
-from ..model.hardware import Hardware, HardwareSettings, hardware, of_spikes
+from ..model.hardware import Fault, Hardware, HardwareSettings, hardware, of_neurons
 from ..model.parameters import Parameters
 from ..model.recording import Recording
 from ..model.rules import Plasticity, rules
@@ -63,8 +63,9 @@ class HopfieldExperiment(Experiment):
             raise ValueError(f"plasticity.estimator = {name!r} reads spikes' traces: learner = 'hopfield' has none")
         if self.plasticity.beta_sign == "halves":
             raise ValueError("plasticity.beta_sign = 'halves' is for spikes: learner = 'hopfield' takes 'random'")
-        for fault in of_spikes(self.hardware):
-            raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spiking neurons to have this fault")
+        for fault in of_neurons(self.hardware):
+            if hardware[fault].differences is Fault.differences:
+                raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spikes to have this fault")
         if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
             raise ValueError(
                 f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
@@ -135,12 +136,14 @@ class Hopfield(Learner):
             **experiment.hopfield.model_dump(),
         )
         learner.hardware = Hardware(experiment.hardware, learner.parameters, experiment.seed)
+        _ = learner.network  # a fault that units of rates cannot have is told now
         return learner
 
     @property
     def network(self) -> RateNetwork:
         """The dynamics under the weights as the hardware reads them now."""
-        return RateNetwork(self.hardware.read(self.parameters), self.activation, self.step, self.order)
+        parameters, differ = self.hardware.read(self.parameters), self.hardware.differences()
+        return RateNetwork(parameters, self.activation, self.step, self.order, differ)
 
     @classmethod
     def first_use(cls, experiment: Any) -> str:

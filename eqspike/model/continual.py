@@ -25,7 +25,7 @@ import numpy as np
 from ..errors import EqspikeError
 from ..settings import as_toml
 from .encodings import Direct
-from .hardware import of_spikes
+from .hardware import of_neurons
 from .spiking import Model
 
 WANTED: dict[str, Any] = {
@@ -50,7 +50,7 @@ def check_settings(experiment: Any) -> None:
         raise EqspikeError("plasticity.continual needs engine.codegen = 'numpy' or 'cython', not 'cpp_standalone'")
     if experiment.plasticity.beta_sign == "halves":
         raise EqspikeError("plasticity.continual needs plasticity.beta_sign = 'fixed' or 'random', not 'halves'")
-    faults, able = experiment.hardware, of_spikes(experiment.hardware)
+    faults, able = experiment.hardware, of_neurons(experiment.hardware)
     for name in type(faults).model_fields:
         feedback = getattr(faults, "feedback", None) if name == "feedback" else None
         if name not in able and (feedback is None or feedback.kind == "fixed" or feedback.mismatch or feedback.decay):

@@ -17,6 +17,12 @@ Orders of update, `order`:
   largest singular value of the coupling between states: it can oscillate once training has made W large.
 - `alternating`: every second layer, then the others. Layers that move together are not joined, so F falls for
   any weights if eps < 2 / (1 + |beta|); at eps = 1 a free layer jumps to its minimum. Same cost, faster settling.
+Units that differ (`hardware.mismatch`) take g_i times what synapses bring, and feel all of it by theta_i. It is the same dynamics of
+
+    E    = sum_i theta_i/(2 g_i) u_i^2 - 1/2 sum_{i != j} W_ij rho(u_i) rho(u_j) - sum_i b_i/g_i rho(u_i)
+
+with a step of g_i/theta_i eps, and of a cost whose outputs weigh 1/g_i.
+
 A nudged phase takes the two halves in reverse, outputs first: then the nudge follows the path of backprop through time, and
 its updates are the same step by step in both orders (`eqspike.gradients.through_time`).
 """
@@ -29,6 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.differences import Differences
 from ..model.parameters import Parameters
 from .settling import WIDE, iterate, iterate_couplings, product
 
@@ -48,7 +55,9 @@ class Clamped:
     down: tuple[
         NDArray[Any], ...
     ]  # back again; of a dense network transposed and copied: BLAS is twice as fast that way
-    biases: tuple[NDArray[Any], ...]  # [N_l], one for each neuron
+    biases: tuple[NDArray[Any], ...]  # [N_l], one for each neuron, by its threshold
+    gains: tuple[NDArray[Any], ...]  # [N_l], likewise
+    nudged: NDArray[np.float64]  # [N_out], what a nudge is multiplied by: 1 by the threshold
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class RateNetwork:
     activation: Activation = "hard-sigmoid"
     step: float = 0.5
     order: Order = "synchronous"
+    differ: Differences | None = None  # None: units are alike
 
     @property
     def highest(self) -> float:
@@ -90,7 +100,15 @@ class RateNetwork:
         biases = tuple(bias[c.bias_of] for bias, c in zip(self.parameters.biases, couplings, strict=True))
         down: list[NDArray[Any]] = [np.zeros((0, 0), self.parameters.vector.dtype)]  # nothing goes down to the input
         down += [np.ascontiguousarray(w.T) if self.dense else w for w in self.parameters.down[1:]]
-        return Clamped(drive, tuple(up), tuple(down), biases)
+        gains, nudged = tuple(np.ones_like(bias) for bias in biases), np.ones(len(biases[-1]))
+        if self.differ is not None:
+            biases = tuple((b / by).astype(b.dtype) for b, by in zip(biases, self.differ.threshold, strict=True))
+            gains = tuple(
+                (ones * g / by).astype(ones.dtype)
+                for ones, g, by in zip(gains, self.differ.gain, self.differ.threshold, strict=True)
+            )
+            nudged /= self.differ.threshold[-1]
+        return Clamped(drive, tuple(up), tuple(down), biases, gains, nudged)
 
     def drive(self, images: NDArray[Any]) -> NDArray[Any]:
         """What the first layer receives from these images [B, N_1]."""
@@ -105,27 +123,32 @@ class RateNetwork:
     def energy_clamped(self, clamped: Clamped, states: States) -> NDArray[Any]:
         """`energy` for a clamped input. Each pair of units counts once, as in the half of the sum over i != j."""
         energy = np.zeros(len(clamped.drive), clamped.drive.dtype)
-        for s, total in zip(states, self._from_below(clamped, states), strict=True):
-            energy += np.einsum("bn,bn->b", s, s / 2 - total)
+        below = self._from_below(clamped, states)
+        for s, received, bias, gain in zip(states, below, clamped.biases, clamped.gains, strict=True):
+            energy += np.einsum("bn,bn->b", s, s / (2 * gain) - (received + bias / gain))
         return energy
 
     def force(
         self, states: States, images: NDArray[Any], targets: NDArray[Any] | None = None, beta: float = 0.0
     ) -> States:
-        """-dF/ds [B, N_l] as above, before the clip: at a fixed point it is 0 or points out of the range."""
+        """What moves the states, -dF/ds [B, N_l] as above where units are alike, before the clip.
+
+        At a fixed point it is 0 or points out of the range.
+        """
         clamped = self.clamp(images)
-        forces = [total - s for total, s in zip(self._from_below(clamped, states), states, strict=True)]
+        received = self._from_below(clamped, states)
         for n, (above, weights) in enumerate(zip(states[1:], self.parameters.down[1:], strict=True)):
-            forces[n] += self.parameters.couplings[n + 1].backward(above, weights)
+            received[n] = received[n] + self.parameters.couplings[n + 1].backward(above, weights)
+        driving = zip(received, clamped.gains, clamped.biases, states, strict=True)
+        forces = [gain * current + bias - s for current, gain, bias, s in driving]
         if targets is not None:
-            forces[-1] += beta * (targets - states[-1])
+            forces[-1] += beta * clamped.nudged * (targets - states[-1])
         return forces
 
     def _from_below(self, clamped: Clamped, states: States) -> States:
-        """What each layer receives from the one below and from its bias [B, N_l]."""
-        couplings, up = self.parameters.couplings, clamped.up
-        sent = (c.forward(s, weights) for c, s, weights in zip(couplings[1:], states[:-1], up[1:], strict=True))
-        return [received + bias for received, bias in zip((clamped.drive, *sent), clamped.biases, strict=True)]
+        """What each layer receives from the one below [B, N_l]."""
+        between = zip(self.parameters.couplings[1:], states[:-1], clamped.up[1:], strict=True)
+        return [clamped.drive, *(coupling.forward(s, weights) for coupling, s, weights in between)]
 
     def halves(self, nudged: bool = False) -> list[list[int]]:
         """Layers that move together, in the order of an iteration; layer 0 is the first that moves."""
@@ -155,10 +178,10 @@ class RateNetwork:
         moving = tuple(np.array(s, dtype, order="C").clip(0, self.highest) for s in states)
         below, above = (tuple(np.zeros_like(s) for s in moving) for _ in range(2))
         below[0][:] = clamped.drive
-        keep = np.full(len(moving), 1 - self.step, dtype)
+        keep = tuple(np.full_like(bias, 1 - self.step) for bias in clamped.biases)
         if targets is not None:  # the nudge is linear too: a layer of targets above, and a stronger leak
-            above[-1][:] = dtype.type(beta) * targets
-            keep[-1] = 1 - self.step * (1 + beta)
+            above[-1][:] = dtype.type(beta) * targets * (clamped.nudged / clamped.gains[-1]).astype(dtype)
+            keep[-1][:] = 1 - self.step * (1 + beta * clamped.nudged)
         advance = self._advance(clamped, moving, below, above, keep)
         halves = self.halves(nudged=targets is not None)
         for times, groups in [(steps, halves)] if trail is None else [(1, [half]) for half in halves * steps]:
@@ -167,7 +190,7 @@ class RateNetwork:
                 trail.append([s.copy() for s in moving])
         return list(moving)
 
-    def _advance(self, clamped: Clamped, moving: Any, below: Any, above: Any, keep: NDArray[Any]) -> Any:
+    def _advance(self, clamped: Clamped, moving: Any, below: Any, above: Any, keep: Any) -> Any:
         """What moves the states on by `times` iterations over `groups` of layers."""
         dtype, couplings = self.parameters.vector.dtype, self.parameters.couplings
         step, highest = dtype.type(self.step), dtype.type(self.highest)
@@ -182,12 +205,13 @@ class RateNetwork:
                 clamped.up,
                 clamped.down,
                 clamped.biases,
+                clamped.gains,
                 keep,
                 step,
                 highest,
             )
         sent_up, sent_down = (tuple(np.zeros_like(s) for s in moving) for _ in range(2))
-        network = (clamped.up, clamped.down, clamped.biases, keep, step, highest)
+        network = (clamped.up, clamped.down, clamped.biases, clamped.gains, keep, step, highest)
 
         def advance(times: int, groups: list[list[int]]) -> None:
             layers, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])

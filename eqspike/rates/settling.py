@@ -68,8 +68,10 @@ def send_moved(total, states, sent, weights):
 
 
 @_compiled
-def iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, down, biases, keep, step, highest):
-    """s <- clip(keep s + step (below + above + bias)), `steps` times, in place.
+def iterate(
+    steps, layers, ends, states, below, above, sent_up, sent_down, up, down, biases, gains, keep, step, highest
+):
+    """s <- clip(keep s + step (gain (below + above) + bias)), `steps` times, in place.
 
     `below` and `above` [B, N_l] are what a layer receives from its neighbours: the input's share in below[0] and
     the targets' in above[-1] stay as they are. `layers` lists the layers in the order of an iteration; those
@@ -86,11 +88,11 @@ def iterate(steps, layers, ends, states, below, above, sent_up, sent_down, up, d
                 if n < len(states) - 1:
                     receive(above[n], states[n + 1], sent_down[n + 1], down[n + 1], up[n + 1])
             for n in layers[begin:end]:
-                kept, bias = keep[n], biases[n]
+                kept, gain, bias = keep[n], gains[n], biases[n]
                 for b in range(len(states[n])):
                     s, low, high = states[n][b], below[n][b], above[n][b]
                     for i in range(len(s)):
-                        new = kept * s[i] + step * (low[i] + high[i] + bias[i])
+                        new = kept[i] * s[i] + step * (gain[i] * (low[i] + high[i]) + bias[i])
                         new = max(new, zero)  # false for NaN, which therefore stays and shows
                         new = min(new, highest)
                         moved |= new != s[i]
@@ -110,7 +112,8 @@ def iterate_couplings(
     up: Sequence[NDArray[Any]],
     down: Sequence[NDArray[Any]],
     biases: Sequence[NDArray[Any]],
-    keep: NDArray[Any],
+    gains: Sequence[NDArray[Any]],
+    keep: Sequence[NDArray[Any]],
     step: Any,
     highest: Any,
 ) -> None:
@@ -124,7 +127,7 @@ def iterate_couplings(
                 if n < len(states) - 1:
                     above[n][:] = couplings[n + 1].backward(states[n + 1], down[n + 1])
             for n in group:
-                new = keep[n] * states[n] + step * (below[n] + above[n] + biases[n])
+                new = keep[n] * states[n] + step * (gains[n] * (below[n] + above[n]) + biases[n])
                 np.clip(new, 0, highest, out=new)
                 moved |= not np.array_equal(new, states[n])
                 states[n][:] = new

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -120,6 +120,17 @@ class Sweep(Part):
             if drawing.y not in MEASURES:
                 raise ValueError(f"drawings.y = {drawing.y!r} is not one of {', '.join(MEASURES)}")
         return self
+
+    def over(self, model: str | None, changes: Sequence[str]) -> Sweep:
+        """The same of another model, or with `changes` (section.key=value) for every point, a quick look included."""
+        quick = self.quick.model_copy(update={"settings": (*self.quick.settings, *changes)})
+        update = {"model": model or self.model, "settings": (*self.settings, *changes), "quick": quick}
+        return self.model_copy(update=update)
+
+    @property
+    def varies_from(self) -> str:
+        """Name of the experiment that its points start from."""
+        return Path(self.model).stem if self.model is not None else Experiment().name
 
     def values(self) -> list[dict[str, Value]]:
         """The settings that make each point, in order."""

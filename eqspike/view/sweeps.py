@@ -24,7 +24,8 @@ def sweeps(drawings: Sequence[tuple[Sweep, Drawing, Sequence[Row]]]) -> Figure:
     """One figure of the drawings of one or more sweeps, side by side."""
     figure = new_figure(5.5 * len(drawings), 4)
     for axes, (protocol, drawing, rows) in zip(figure.subplots(1, len(drawings), squeeze=False)[0], drawings):
-        sweep(rows, drawing.x, drawing.y, axes).set_title(lettering(drawing.title or protocol.name), fontsize=11)
+        title = f"{drawing.title or protocol.name} ({protocol.varies_from})"
+        sweep(rows, drawing.x, drawing.y, axes).set_title(lettering(title), fontsize=11)
         if drawing.x_label:
             axes.set_xlabel(lettering(drawing.x_label))
     return figure

@@ -28,6 +28,7 @@ from ...randomness import HARDWARE, generator, stream
 from ...reading import refill
 from ...registry import Registry
 from ...settings import Part
+from ..differences import Differences
 from ..parameters import Parameters
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class Cells:
         return np.uint64(stream(self.seed, HARDWARE, epoch=write.epoch, sample=write.place + path))
 
 
-def of_spikes(settings: HardwareSettings) -> list[str]:
-    """Names of the faults that are on and that only a network of spikes can have."""
+def of_neurons(settings: HardwareSettings) -> list[str]:
+    """Names of the faults that are on and that are of neurons or their spikes, not of weights."""
     return [name for name in type(settings).model_fields if hardware[name].model is not Fault.model]
 
 
@@ -148,6 +149,10 @@ class Fault:
     def model(self, model: Model) -> Model:
         """The spiking network with this fault in it."""
         return model
+
+    def differences(self) -> Differences | None:
+        """How the units of a network of rates differ, if they do; a fault that changes `model` alone is of spikes alone."""
+        return None
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What it keeps from batch to batch."""
@@ -254,6 +259,10 @@ class Hardware:
         for fault in self.faults[UP]:
             model = fault.model(model)
         return model
+
+    def differences(self) -> Differences | None:
+        """How the units of a network of rates differ; None: they are alike."""
+        return next((found for fault in self.faults[UP] if (found := fault.differences()) is not None), None)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What the faults keep from batch to batch, and the weights of the way down."""

@@ -1,6 +1,6 @@
 """A LIF neuron whose threshold rises with each spike and decays: it answers less to what lasts.
 
-    dv/dt = -v/tau_m + (I + b)/dt_ref
+    dv/dt = -v/tau_m + (gain*I + b)/dt_ref
     dI/dt = -I/tau_syn
     dtheta/dt = -theta/tau_theta          how far the threshold stands above 1
 
@@ -31,7 +31,7 @@ adaptive_lif = neurons.register("adaptive-lif")(
     Neuron(
         Settings=AdaptiveSettings,
         equations="""
-            dv/dt = -v/tau_m + (I + b)/dt_ref : 1
+            dv/dt = -v/tau_m + (gain*I + b)/dt_ref : 1
             dI/dt = -I/tau_syn : 1
             dtheta/dt = -theta/tau_theta : 1
         """,

@@ -1,6 +1,6 @@
 """A LIF neuron whose synaptic current rises before it falls: two exponentials.
 
-    dv/dt = -v/tau_m + (I + b)/dt_ref
+    dv/dt = -v/tau_m + (gain*I + b)/dt_ref
     dI/dt = (s - I)/tau_syn
     ds/dt = -s/tau_rise
 
@@ -25,7 +25,7 @@ biexponential_lif = neurons.register("biexponential-lif")(
     Neuron(
         Settings=BiexponentialSettings,
         equations="""
-            dv/dt = -v/tau_m + (I + b)/dt_ref : 1
+            dv/dt = -v/tau_m + (gain*I + b)/dt_ref : 1
             dI/dt = (s - I)/tau_syn : 1
             ds/dt = -s/tau_rise : 1
         """,

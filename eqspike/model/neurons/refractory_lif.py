@@ -1,6 +1,6 @@
 """A LIF neuron that pauses after a spike: for tau_ref its membrane stays where the reset put it, and it cannot spike.
 
-    dv/dt = -v/tau_m + (I + b)/dt_ref     unless refractory
+    dv/dt = -v/tau_m + (gain*I + b)/dt_ref     unless refractory
     dI/dt = -I/tau_syn                    goes on
 
 Without leak a constant current I gives the rate 1/(pause + 1/I) in spikes per dt_ref, where pause = (tau_ref - dt)/dt_ref for
@@ -24,7 +24,7 @@ refractory_lif = neurons.register("refractory-lif")(
     Neuron(
         Settings=RefractorySettings,
         equations="""
-            dv/dt = -v/tau_m + (I + b)/dt_ref : 1 (unless refractory)
+            dv/dt = -v/tau_m + (gain*I + b)/dt_ref : 1 (unless refractory)
             dI/dt = -I/tau_syn : 1
         """,
         refractory="tau_ref",

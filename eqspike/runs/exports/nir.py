@@ -10,7 +10,7 @@ no transposed convolution, so that such a network is exported without its way do
 Some readers refuse, ignore or assume what stands in w_in and r. All of them agree where both factors are one,
 w_in = tau_syn/dt and r = tau_mem/dt: a spike adds its weight to the current, the current itself to the membrane. The
 numbers then hold for one dt. The charge of a spike, w tau_syn/dt, is to be ours, W, and that of a constant input in a
-step is to be b dt/dt_ref: hence w = W dt/tau_syn and a bias of b dt/dt_ref dt/tau_syn.
+step is to be b dt/dt_ref: hence w = W gain dt/tau_syn and a bias of b dt/dt_ref dt/tau_syn.
 
 Readers run the nodes in the order of their names, in which HDF5 lists them, or in that of the edges from the input on,
 and take what comes last for the output. So both orders are those of a step: from the input up, and the way down from a
@@ -87,7 +87,7 @@ def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -
         matrix_down = parameters.down[layer - 1].astype(float)
         name, ones = f"layer_{layer:0{digits}}", np.ones(_shape(coupling.above))
         up, neurons, down = f"{name}_bottom_up", f"{name}_neurons", f"{name}_top_down"
-        for step in _way_up(coupling, matrix * charge, bias * charge * dt / neuron.dt_ref):
+        for step in _way_up(coupling, matrix * neuron.gain * charge, bias * charge * dt / neuron.dt_ref):
             kind = type(step).__name__
             node = up if hasattr(step, "weight") else f"{name}_{kind.lower()}"
             nodes[node] = step
@@ -103,7 +103,7 @@ def nir_graph(weights: Weights, feedforward: bool = False, dt: float = NIR_DT) -
         )
         edges.append((up, neurons))
         if layer > 1 and not feedforward:
-            nodes[down] = nir.Linear(weight=matrix_down * charge)
+            nodes[down] = nir.Linear(weight=matrix_down * neuron.gain * charge)
             edges += [(neurons, down), (down, f"layer_{layer - 1:0{digits}}_neurons")]
         below = neurons
     nodes["output"] = nir.Output(output_type={"output": np.array([sizes[-1]])})
@@ -192,7 +192,7 @@ def metadata(weights: Weights, feedforward: bool, dt: float) -> dict[str, str]:
     return {
         "dt": f"{dt} ms",
         "scaling": "w_in = tau_syn/dt, r = tau_mem/dt: in a step the input is added to the current, the current to v",
-        "weights": f"{dt / neuron.tau_syn} times the original ones",
+        "weights": f"{neuron.gain * dt / neuron.tau_syn} times the original ones",
         "biases": f"{dt / neuron.tau_syn * dt / neuron.dt_ref} times the original ones",
         "initial_membrane": "uniform in [0, 1), drawn for each neuron and presentation; currents 0",
         "reset": f"subtractive: v - {neuron.v_threshold} on a spike",

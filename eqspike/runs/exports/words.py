@@ -23,7 +23,7 @@ def model_in_words(experiment: Any) -> dict[str, str | float]:
         return {}
     neuron = neurons[experiment.neuron.model]
     words: dict[str, str | float] = {
-        "state": f"of each neuron above the input: {', '.join(neuron.states)}; the membrane is {neuron.membrane}, threshold 1",
+        "state": f"of each neuron above the input: {', '.join(neuron.states)}; the membrane is {neuron.membrane}",
         "initial_state": f"{neuron.membrane} uniform in [0, 1), drawn for each neuron and presentation; all else 0",
         "equations": cleandoc(neuron.equations)
         + "\nwhere b is the bias; an infinite time constant: that term is absent",
