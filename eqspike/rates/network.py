@@ -56,8 +56,8 @@ class Clamped:
         NDArray[Any], ...
     ]  # back again; of a dense network transposed and copied: BLAS is twice as fast that way
     biases: tuple[NDArray[Any], ...]  # [N_l], one for each neuron, by its threshold
-    gains: tuple[NDArray[Any], ...]  # [N_l], likewise
-    nudged: NDArray[np.float64]  # [N_out], what a nudge is multiplied by: 1 by the threshold
+    gains: tuple[NDArray[Any], ...] | None  # [N_l], likewise; None: units are alike
+    nudged: NDArray[np.float64] | float  # [N_out], what a nudge is multiplied by: 1 by the threshold
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,15 @@ class RateNetwork:
         biases = tuple(bias[c.bias_of] for bias, c in zip(self.parameters.biases, couplings, strict=True))
         down: list[NDArray[Any]] = [np.zeros((0, 0), self.parameters.vector.dtype)]  # nothing goes down to the input
         down += [np.ascontiguousarray(w.T) if self.dense else w for w in self.parameters.down[1:]]
-        gains, nudged = tuple(np.ones_like(bias) for bias in biases), np.ones(len(biases[-1]))
+        gains: tuple[NDArray[Any], ...] | None = None
+        nudged: NDArray[np.float64] | float = 1.0
         if self.differ is not None:
             biases = tuple((b / by).astype(b.dtype) for b, by in zip(biases, self.differ.threshold, strict=True))
             gains = tuple(
-                (ones * g / by).astype(ones.dtype)
-                for ones, g, by in zip(gains, self.differ.gain, self.differ.threshold, strict=True)
+                np.full_like(bias, g / by)
+                for bias, g, by in zip(biases, self.differ.gain, self.differ.threshold, strict=True)
             )
-            nudged /= self.differ.threshold[-1]
+            nudged = 1 / self.differ.threshold[-1]
         return Clamped(drive, tuple(up), tuple(down), biases, gains, nudged)
 
     def drive(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -124,7 +125,8 @@ class RateNetwork:
         """`energy` for a clamped input. Each pair of units counts once, as in the half of the sum over i != j."""
         energy = np.zeros(len(clamped.drive), clamped.drive.dtype)
         below = self._from_below(clamped, states)
-        for s, received, bias, gain in zip(states, below, clamped.biases, clamped.gains, strict=True):
+        gains: Any = clamped.gains or [1.0] * len(below)
+        for s, received, bias, gain in zip(states, below, clamped.biases, gains, strict=True):
             energy += np.einsum("bn,bn->b", s, s / (2 * gain) - (received + bias / gain))
         return energy
 
@@ -139,7 +141,7 @@ class RateNetwork:
         received = self._from_below(clamped, states)
         for n, (above, weights) in enumerate(zip(states[1:], self.parameters.down[1:], strict=True)):
             received[n] = received[n] + self.parameters.couplings[n + 1].backward(above, weights)
-        driving = zip(received, clamped.gains, clamped.biases, states, strict=True)
+        driving = zip(received, clamped.gains or [1.0] * len(states), clamped.biases, states, strict=True)
         forces = [gain * current + bias - s for current, gain, bias, s in driving]
         if targets is not None:
             forces[-1] += beta * clamped.nudged * (targets - states[-1])
@@ -178,10 +180,12 @@ class RateNetwork:
         moving = tuple(np.array(s, dtype, order="C").clip(0, self.highest) for s in states)
         below, above = (tuple(np.zeros_like(s) for s in moving) for _ in range(2))
         below[0][:] = clamped.drive
-        keep = tuple(np.full_like(bias, 1 - self.step) for bias in clamped.biases)
+        keep: list[Any] = [1 - self.step] * len(moving)
         if targets is not None:  # the nudge is linear too: a layer of targets above, and a stronger leak
-            above[-1][:] = dtype.type(beta) * targets * (clamped.nudged / clamped.gains[-1]).astype(dtype)
-            keep[-1][:] = 1 - self.step * (1 + beta * clamped.nudged)
+            above[-1][:] = dtype.type(beta) * targets
+            keep[-1] = 1 - self.step * (1 + beta * clamped.nudged)
+            if clamped.gains is not None:
+                above[-1][:] *= clamped.nudged / clamped.gains[-1]
         advance = self._advance(clamped, moving, below, above, keep)
         halves = self.halves(nudged=targets is not None)
         for times, groups in [(steps, halves)] if trail is None else [(1, [half]) for half in halves * steps]:
@@ -190,9 +194,10 @@ class RateNetwork:
                 trail.append([s.copy() for s in moving])
         return list(moving)
 
-    def _advance(self, clamped: Clamped, moving: Any, below: Any, above: Any, keep: Any) -> Any:
+    def _advance(self, clamped: Clamped, moving: Any, below: Any, above: Any, kept: list[Any]) -> Any:
         """What moves the states on by `times` iterations over `groups` of layers."""
-        dtype, couplings = self.parameters.vector.dtype, self.parameters.couplings
+        dtype, couplings, alike = self.parameters.vector.dtype, self.parameters.couplings, clamped.gains is None
+        keep = np.array(kept, dtype) if alike else tuple(map(np.full_like, clamped.biases, kept))
         step, highest = dtype.type(self.step), dtype.type(self.highest)
         if not self.dense:
             return lambda times, groups: iterate_couplings(

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from ..kernels import compiled
@@ -26,7 +28,8 @@ def product(sparse: NDArray[Any], dense: NDArray[Any], out: NDArray[Any] | None 
     return out
 
 
-_compiled = compiled(fastmath={"contract"})
+CONTRACTED: dict[str, Any] = {"fastmath": {"contract"}}
+_compiled = compiled(**CONTRACTED)
 
 
 @_compiled
@@ -67,6 +70,20 @@ def send_moved(total, states, sent, weights):
                 row[j] += d0 * w0[j]
 
 
+def moved_on(n, i, s, low, high, bias, gains, keep, step):
+    """The next state of unit i of layer n, not yet clipped; where units are alike `gains` is None and `keep` a number."""
+    raise NotImplementedError
+
+
+@overload(moved_on, jit_options=CONTRACTED)
+def _moved_on(n, i, s, low, high, bias, gains, keep, step):
+    if gains == types.none:
+        return lambda n, i, s, low, high, bias, gains, keep, step: keep * s[i] + step * (low[i] + high[i] + bias[i])
+    return lambda n, i, s, low, high, bias, gains, keep, step: (
+        keep[i] * s[i] + step * (gains[n][i] * (low[i] + high[i]) + bias[i])
+    )
+
+
 @_compiled
 def iterate(
     steps, layers, ends, states, below, above, sent_up, sent_down, up, down, biases, gains, keep, step, highest
@@ -88,11 +105,11 @@ def iterate(
                 if n < len(states) - 1:
                     receive(above[n], states[n + 1], sent_down[n + 1], down[n + 1], up[n + 1])
             for n in layers[begin:end]:
-                kept, gain, bias = keep[n], gains[n], biases[n]
+                kept, bias = keep[n], biases[n]
                 for b in range(len(states[n])):
                     s, low, high = states[n][b], below[n][b], above[n][b]
                     for i in range(len(s)):
-                        new = kept[i] * s[i] + step * (gain[i] * (low[i] + high[i]) + bias[i])
+                        new = moved_on(n, i, s, low, high, bias, gains, kept, step)
                         new = max(new, zero)  # false for NaN, which therefore stays and shows
                         new = min(new, highest)
                         moved |= new != s[i]
@@ -112,8 +129,8 @@ def iterate_couplings(
     up: Sequence[NDArray[Any]],
     down: Sequence[NDArray[Any]],
     biases: Sequence[NDArray[Any]],
-    gains: Sequence[NDArray[Any]],
-    keep: Sequence[NDArray[Any]],
+    gains: Sequence[NDArray[Any]] | None,
+    keep: Any,
     step: Any,
     highest: Any,
 ) -> None:
@@ -127,7 +144,10 @@ def iterate_couplings(
                 if n < len(states) - 1:
                     above[n][:] = couplings[n + 1].backward(states[n + 1], down[n + 1])
             for n in group:
-                new = keep[n] * states[n] + step * (gains[n] * (below[n] + above[n]) + biases[n])
+                received = below[n] + above[n]
+                if gains is not None:
+                    received *= gains[n]
+                new = keep[n] * states[n] + step * (received + biases[n])
                 np.clip(new, 0, highest, out=new)
                 moved |= not np.array_equal(new, states[n])
                 states[n][:] = new
