@@ -38,6 +38,7 @@ from .model.parameters import Parameters
 from .model.rules import rules, trace_times
 from .model.schedule import sources
 from .model.spiking import Model
+from .rates.settling import send_moved, way_down, way_up
 
 SIZES = (12, 9, 7, 4)  # of the network in which leaves are tried
 
@@ -184,6 +185,13 @@ def check_coupling(coupling: Coupling, classes: int = 4) -> None:
     below, above = rng.normal(size=(3, coupling.pre)), rng.normal(size=(3, coupling.post))
     np.testing.assert_allclose(coupling.forward(below, weights), below @ matrix, atol=1e-12, err_msg="forward")
     np.testing.assert_allclose(coupling.backward(above, weights), above @ matrix.T, atol=1e-12, err_msg="backward")
+    for way, activity, expected in (
+        (way_up(coupling, weights), below, below @ matrix),
+        (way_down(coupling, weights), above, above @ matrix.T),
+    ):
+        total = np.zeros_like(expected)
+        send_moved(total, activity, np.zeros_like(activity), way)
+        np.testing.assert_allclose(total, expected, atol=1e-12, err_msg="blocks")
     expected = np.zeros(coupling.shape)
     products = np.einsum("be,be->e", below[:, synapses.pre], above[:, synapses.post]) * coupling.scale
     np.add.at(expected.reshape(-1), synapses.weight, products)

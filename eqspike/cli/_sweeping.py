@@ -39,7 +39,9 @@ def run_protocol(
 
     points = plan(protocol, quick)
     make_directory(directory)
-    screen.print(f"[bold]{protocol.name}[/]  {clean(protocol.description)}  ({len(points)} points)")
+    screen.print(
+        f"[bold]{protocol.name}[/]  {clean(protocol.description)}  ({clean(protocol.varies_from)}, {len(points)} points)"
+    )
     with progress_bar(screen) as bar:
         task = bar.add_task("points", total=len(points), error="")
 

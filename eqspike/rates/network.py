@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from ..model.differences import Differences
 from ..model.parameters import Parameters
-from .settling import WIDE, iterate, iterate_couplings, product
+from .settling import WIDE, Way, iterate, no_way, product, way_down, way_up
 
 States = list[NDArray[Any]]  # per layer but the input [B, N_l]
 Activation = Literal["hard-sigmoid", "relu"]
@@ -51,10 +51,8 @@ class Clamped:
     """A network with its input clamped: what all phases of a batch share. Layers count from the first state."""
 
     drive: NDArray[Any]  # x W_0 [B, N_1]
-    up: tuple[NDArray[Any], ...]  # weights into each layer from below, in the shape of their coupling
-    down: tuple[
-        NDArray[Any], ...
-    ]  # back again; of a dense network transposed and copied: BLAS is twice as fast that way
+    ups: tuple[Way, ...]  # into each layer from below; nothing for the first, whose input is clamped
+    downs: tuple[Way, ...]  # back again
     biases: tuple[NDArray[Any], ...]  # [N_l], one for each neuron, by its threshold
     gains: tuple[NDArray[Any], ...] | None  # [N_l], likewise; None: units are alike
     nudged: NDArray[np.float64] | float  # [N_out], what a nudge is multiplied by: 1 by the threshold
@@ -76,15 +74,9 @@ class RateNetwork:
         return HIGHEST[self.activation]
 
     @property
-    def dense(self) -> bool:
-        """Whether all layers are densely coupled, so that one compiled loop settles them."""
-        return all(coupling.all_to_all for coupling in self.parameters.couplings)
-
-    @property
     def wide(self) -> bool:
         """Whether settling takes long enough to be shared out among threads."""
-        weights = self.parameters.weights[1:]
-        return not self.dense or any(min(matrix.shape) >= WIDE for matrix in weights)
+        return any(min(coupling.pre, coupling.post) >= WIDE for coupling in self.parameters.couplings[1:])
 
     def rest(self, batch: int) -> States:
         """States at zero, where a free phase begins."""
@@ -96,10 +88,10 @@ class RateNetwork:
 
     def clamped(self, drive: NDArray[Any]) -> Clamped:
         """The network with this drive of its first layer [B, N_1]."""
-        couplings, up = self.parameters.couplings, self.parameters.weights
+        couplings, dtype = self.parameters.couplings, self.parameters.vector.dtype
         biases = tuple(bias[c.bias_of] for bias, c in zip(self.parameters.biases, couplings, strict=True))
-        down: list[NDArray[Any]] = [np.zeros((0, 0), self.parameters.vector.dtype)]  # nothing goes down to the input
-        down += [np.ascontiguousarray(w.T) if self.dense else w for w in self.parameters.down[1:]]
+        ups = (no_way(dtype), *map(way_up, couplings[1:], self.parameters.weights[1:]))
+        downs = (no_way(dtype), *map(way_down, couplings[1:], self.parameters.down[1:]))
         gains: tuple[NDArray[Any], ...] | None = None
         nudged: NDArray[np.float64] | float = 1.0
         if self.differ is not None:
@@ -109,7 +101,7 @@ class RateNetwork:
                 for bias, g, by in zip(biases, self.differ.gain, self.differ.threshold, strict=True)
             )
             nudged = 1 / self.differ.threshold[-1]
-        return Clamped(drive, tuple(up), tuple(down), biases, gains, nudged)
+        return Clamped(drive, ups, downs, biases, gains, nudged)
 
     def drive(self, images: NDArray[Any]) -> NDArray[Any]:
         """What the first layer receives from these images [B, N_1]."""
@@ -149,7 +141,7 @@ class RateNetwork:
 
     def _from_below(self, clamped: Clamped, states: States) -> States:
         """What each layer receives from the one below [B, N_l]."""
-        between = zip(self.parameters.couplings[1:], states[:-1], clamped.up[1:], strict=True)
+        between = zip(self.parameters.couplings[1:], states[:-1], self.parameters.weights[1:], strict=True)
         return [clamped.drive, *(coupling.forward(s, weights) for coupling, s, weights in between)]
 
     def halves(self, nudged: bool = False) -> list[list[int]]:
@@ -196,27 +188,18 @@ class RateNetwork:
 
     def _advance(self, clamped: Clamped, moving: Any, below: Any, above: Any, kept: list[Any]) -> Any:
         """What moves the states on by `times` iterations over `groups` of layers."""
-        dtype, couplings, alike = self.parameters.vector.dtype, self.parameters.couplings, clamped.gains is None
-        keep = np.array(kept, dtype) if alike else tuple(map(np.full_like, clamped.biases, kept))
-        step, highest = dtype.type(self.step), dtype.type(self.highest)
-        if not self.dense:
-            return lambda times, groups: iterate_couplings(
-                times,
-                groups,
-                moving,
-                below,
-                above,
-                couplings,
-                clamped.up,
-                clamped.down,
-                clamped.biases,
-                clamped.gains,
-                keep,
-                step,
-                highest,
-            )
+        dtype = self.parameters.vector.dtype
+        keep = np.array(kept, dtype) if clamped.gains is None else tuple(map(np.full_like, clamped.biases, kept))
         sent_up, sent_down = (tuple(np.zeros_like(s) for s in moving) for _ in range(2))
-        network = (clamped.up, clamped.down, clamped.biases, clamped.gains, keep, step, highest)
+        network = (
+            clamped.ups,
+            clamped.downs,
+            clamped.biases,
+            clamped.gains,
+            keep,
+            dtype.type(self.step),
+            dtype.type(self.highest),
+        )
 
         def advance(times: int, groups: list[list[int]]) -> None:
             layers, ends = np.concatenate(groups), np.cumsum([len(group) for group in groups])

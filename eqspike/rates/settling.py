@@ -1,13 +1,14 @@
 """The compiled dynamics of rates, s <- clip(s - eps dF/ds), and the products that they are made of.
 
-Between wide layers only units that moved send, as spikes would: a layer keeps what it has received and adds the changes. Near a
-fixed point most units rest at 0 or 1; three hidden layers settle several times faster for it.
+A coupling is followed as its blocks (`Coupling.blocks`). But for few neurons, which BLAS multiplies faster, only units that moved send, as
+spikes would: a layer keeps what it has received and adds the changes. Near a fixed point most units rest at 0 or 1; three hidden
+layers settle several times faster for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -17,14 +18,52 @@ from numpy.typing import NDArray
 from ..kernels import compiled
 from ..model.couplings import Coupling
 
-WIDE = 64  # neurons; between layers of at least as many, only units that moved send
+WIDE = 64  # neurons; between dense layers of at least as many, only units that moved send
+
+
+class Way(NamedTuple):
+    """One direction of a coupling: from each place that sends, to which places, through which blocks."""
+
+    weights: NDArray[Any]  # blocks [K, sending, receiving]
+    first: NDArray[np.int64]  # of the links of each place that sends, and their number at the end [P + 1]
+    to: NDArray[np.int64]  # place that receives [L]
+    block: NDArray[np.int64]  # [L]
+    scale: Any  # all weights act times this; of their type
+
+
+def way_up(coupling: Coupling, weights: NDArray[Any]) -> Way:
+    """From below to above."""
+    return Way(weights.reshape(coupling.blocks.shape), *_links(coupling, False), weights.dtype.type(coupling.scale))
+
+
+def way_down(coupling: Coupling, weights: NDArray[Any]) -> Way:
+    """From above to below."""
+    turned = np.ascontiguousarray(weights.reshape(coupling.blocks.shape).transpose(0, 2, 1))
+    return Way(turned, *_links(coupling, True), weights.dtype.type(coupling.scale))
+
+
+def no_way(dtype: Any) -> Way:
+    """To and from the input, which is clamped."""
+    none = np.zeros(0, np.int64)
+    return Way(np.zeros((0, 0, 0), dtype), none, none, none, dtype.type(1))
+
+
+@lru_cache(maxsize=64)
+def _links(coupling: Coupling, downwards: bool) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """`first`, `to` and `block` of a way."""
+    blocks = coupling.blocks
+    sending, receiving = (blocks.above, blocks.below) if downwards else (blocks.below, blocks.above)
+    places = (coupling.post // blocks.shape[2]) if downwards else (coupling.pre // blocks.shape[1])
+    order = np.lexsort((receiving, sending))
+    return np.searchsorted(sending[order], np.arange(places + 1)), receiving[order], blocks.block[order]
 
 
 def product(sparse: NDArray[Any], dense: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
     """sparse @ dense; most pixels are black, and what is 0 costs nothing."""
     out = np.empty((len(sparse), dense.shape[1]), dense.dtype) if out is None else out
     out[:] = 0
-    send_moved(out, sparse, np.zeros_like(sparse), dense)
+    link = np.zeros(1, np.int64)
+    send_moved(out, sparse, np.zeros_like(sparse), Way(dense[None], np.arange(2), link, link, dense.dtype.type(1)))
     return out
 
 
@@ -33,41 +72,55 @@ _compiled = compiled(**CONTRACTED)
 
 
 @_compiled
-def receive(total, states, sent, weights, transposed):
-    """total = states @ weights, to which between wide layers only units that moved since `sent` contribute."""
-    if min(weights.shape) < WIDE:
-        if len(weights) < WIDE:
-            np.dot(states, weights, total)
+def receive(total, states, sent, way, back):
+    """Make `total` what comes this way from `states`; but for few neurons only units that moved since `sent` add to it.
+
+    `back` is the other way of the same coupling.
+    """
+    if len(way.to) == 1 and min(way.weights.shape[1:]) < WIDE:
+        if way.weights.shape[1] < WIDE:
+            np.dot(states, way.weights[0], total)
         else:  # BLAS multiplies by few long columns twice as fast as by long rows of few
-            np.dot(states, transposed.T, total)
+            np.dot(states, back.weights[0].T, total)
         return
-    send_moved(total, states, sent, weights)
+    send_moved(total, states, sent, way)
 
 
 @_compiled
-def send_moved(total, states, sent, weights):
-    """total += (states - sent) @ weights, sent = states; only units that moved send.
+def send_moved(total, states, sent, way):
+    """Add to `total` what `states` send that they had not `sent`, and note it there; only units that moved send.
 
     Four units at a time, so that a total is loaded and stored once for four products.
     """
-    units, change = np.empty(len(weights) + 1, np.int64), np.empty(len(weights) + 1, states.dtype)
+    sending, receiving = way.weights.shape[1:]
+    units, change = np.empty(sending + 1, np.int64), np.empty(sending + 1, states.dtype)
     for b in range(len(states)):
-        moved = 0
-        for i in range(len(weights)):
-            units[moved], change[moved] = i, states[b, i] - sent[b, i]
-            moved += change[moved] != 0  # true for NaN
-            sent[b, i] = states[b, i]
-        row, k = total[b], 0
-        while k + 4 <= moved:
-            w0, w1, w2, w3 = weights[units[k]], weights[units[k + 1]], weights[units[k + 2]], weights[units[k + 3]]
-            d0, d1, d2, d3 = change[k], change[k + 1], change[k + 2], change[k + 3]
-            for j in range(len(row)):
-                row[j] += d0 * w0[j] + d1 * w1[j] + d2 * w2[j] + d3 * w3[j]
-            k += 4
-        for m in range(k, moved):
-            w0, d0 = weights[units[m]], change[m]
-            for j in range(len(row)):
-                row[j] += d0 * w0[j]
+        for place in range(len(way.first) - 1):
+            begin, moved = place * sending, 0
+            for i in range(sending):
+                units[moved], change[moved] = i, (states[b, begin + i] - sent[b, begin + i]) * way.scale
+                moved += change[moved] != 0  # true for NaN
+                sent[b, begin + i] = states[b, begin + i]
+            if moved == 0:
+                continue
+            for link in range(way.first[place], way.first[place + 1]):
+                weights, k = way.weights[way.block[link]], 0
+                row = total[b, way.to[link] * receiving : (way.to[link] + 1) * receiving]
+                while k + 4 <= moved:
+                    w0, w1, w2, w3 = (
+                        weights[units[k]],
+                        weights[units[k + 1]],
+                        weights[units[k + 2]],
+                        weights[units[k + 3]],
+                    )
+                    d0, d1, d2, d3 = change[k], change[k + 1], change[k + 2], change[k + 3]
+                    for j in range(len(row)):
+                        row[j] += d0 * w0[j] + d1 * w1[j] + d2 * w2[j] + d3 * w3[j]
+                    k += 4
+                for m in range(k, moved):
+                    w0, d0 = weights[units[m]], change[m]
+                    for j in range(len(row)):
+                        row[j] += d0 * w0[j]
 
 
 def moved_on(n, i, s, low, high, bias, gains, keep, step):
@@ -86,7 +139,7 @@ def _moved_on(n, i, s, low, high, bias, gains, keep, step):
 
 @_compiled
 def iterate(
-    steps, layers, ends, states, below, above, sent_up, sent_down, up, down, biases, gains, keep, step, highest
+    steps, layers, ends, states, below, above, sent_up, sent_down, ups, downs, biases, gains, keep, step, highest
 ):
     """s <- clip(keep s + step (gain (below + above) + bias)), `steps` times, in place.
 
@@ -101,9 +154,9 @@ def iterate(
         for end in ends:
             for n in layers[begin:end]:
                 if n > 0:
-                    receive(below[n], states[n - 1], sent_up[n - 1], up[n], down[n])
+                    receive(below[n], states[n - 1], sent_up[n - 1], ups[n], downs[n])
                 if n < len(states) - 1:
-                    receive(above[n], states[n + 1], sent_down[n + 1], down[n + 1], up[n + 1])
+                    receive(above[n], states[n + 1], sent_down[n + 1], downs[n + 1], ups[n + 1])
             for n in layers[begin:end]:
                 kept, bias = keep[n], biases[n]
                 for b in range(len(states[n])):
@@ -115,41 +168,5 @@ def iterate(
                         moved |= new != s[i]
                         s[i] = new
             begin = end
-        if not moved:
-            return
-
-
-def iterate_couplings(
-    steps: int,
-    groups: Sequence[Sequence[int]],
-    states: Sequence[NDArray[Any]],
-    below: Sequence[NDArray[Any]],
-    above: Sequence[NDArray[Any]],
-    couplings: Sequence[Coupling],
-    up: Sequence[NDArray[Any]],
-    down: Sequence[NDArray[Any]],
-    biases: Sequence[NDArray[Any]],
-    gains: Sequence[NDArray[Any]] | None,
-    keep: Any,
-    step: Any,
-    highest: Any,
-) -> None:
-    """`iterate` for layers that are coupled in any way; `groups` of layers move together."""
-    for _ in range(steps):
-        moved = False
-        for group in groups:
-            for n in group:
-                if n > 0:
-                    below[n][:] = couplings[n].forward(states[n - 1], up[n])
-                if n < len(states) - 1:
-                    above[n][:] = couplings[n + 1].backward(states[n + 1], down[n + 1])
-            for n in group:
-                received = below[n] + above[n]
-                if gains is not None:
-                    received *= gains[n]
-                new = keep[n] * states[n] + step * (received + biases[n])
-                np.clip(new, 0, highest, out=new)
-                moved |= not np.array_equal(new, states[n])
-                states[n][:] = new
         if not moved:
             return

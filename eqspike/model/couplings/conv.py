@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...errors import EqspikeError
-from . import Coupling, LayerSettings, Shape, Synapses, couplings
+from . import Blocks, Coupling, LayerSettings, Shape, Synapses, couplings
 
 Side = Annotated[int, Field(ge=1, le=1000)]
 
@@ -85,20 +85,23 @@ class Conv(Coupling):
 
     @cached_property
     def _synapses(self) -> Synapses:
+        blocks, (_, channels, maps) = self.blocks, self.blocks.shape
+        c, o = np.indices((channels, maps)).reshape(2, -1)
+        pre = (blocks.below[:, None] * channels + c).ravel()
+        post = (blocks.above[:, None] * maps + o).ravel()
+        weight = ((blocks.block[:, None] * channels + c) * maps + o).ravel()
+        order = np.lexsort((post, pre))
+        return Synapses(pre[order], post[order], weight[order])
+
+    @cached_property
+    def blocks(self) -> Blocks:
         height, width, channels = map_of(self.below)
-        y, x = self.along(height, self.above[0]), self.along(width, self.above[1])
-        maps = self.above[2]
-        pre, post, weight = [], [], []
-        c, o = np.arange(channels)[:, None], np.arange(maps)[None, :]
-        for sy, oy, row in y:
-            for sx, ox, column in x:
-                shape = (channels, maps)
-                pre.append(np.broadcast_to((sy * width + sx) * channels + c, shape).ravel())
-                post.append(np.broadcast_to((oy * self.above[1] + ox) * maps + o, shape).ravel())
-                weight.append((((row * self.kernel + column) * channels + c) * maps + o).ravel())
-        lists = [np.concatenate(parts) for parts in (pre, post, weight)]
-        order = np.lexsort((lists[1], lists[0]))
-        return Synapses(*(part[order] for part in lists))
+        y, x = (np.array(self.along(*sides)).T for sides in ((height, self.above[0]), (width, self.above[1])))
+        below, above, block = (
+            np.add.outer(rows * side, columns).ravel()
+            for rows, columns, side in zip(y, x, (width, self.above[1], self.kernel), strict=True)
+        )
+        return Blocks((self.kernel**2, channels, self.above[2]), below, above, block)
 
     def along(self, below: int, above: int) -> list[tuple[int, int, int]]:
         """Along one side of the maps: (place below, place above, place in the kernel that joins them)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ...settings import Count
-from . import Coupling, LayerSettings, Shape, Synapses, couplings
+from . import Blocks, Coupling, LayerSettings, Shape, Synapses, couplings
 
 
 class DenseSettings(LayerSettings):
@@ -38,6 +38,10 @@ class Dense(Coupling):
     def synapses(self) -> Synapses:
         pre, post = np.indices(self.shape).reshape(2, -1)
         return Synapses(pre, post, np.arange(prod(self.shape)))
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks((1, self.pre, self.post), *np.zeros((3, 1), np.int64))
 
     @property
     def count(self) -> int:
