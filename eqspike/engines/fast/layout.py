@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -82,8 +82,13 @@ class Layout:
 
     def alive(self, neurons: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
         """The neurons that may spike [B, N], None for all of them, as bits without those of padding [B or 1, words]."""
-        if neurons is None:
-            neurons = np.ones((1, self.sizes.sum()), bool)
+        return self._all_alive if neurons is None else self._bits_of(neurons)
+
+    @cached_property
+    def _all_alive(self) -> NDArray[np.uint64]:
+        return self._bits_of(np.ones((1, self.sizes.sum()), bool))
+
+    def _bits_of(self, neurons: NDArray[np.bool_]) -> NDArray[np.uint64]:
         bits = np.zeros((len(neurons), 64 * self.word[-1]), bool)
         for first, own in zip(64 * self.word, np.split(neurons, np.cumsum(self.sizes)[:-1], axis=1)):
             bits[:, first : first + own.shape[1]] = own
