@@ -132,6 +132,10 @@ def test_a_protocol_of_another_model_and_settings(tmp_path):
         settings = run.experiment
         assert (settings.name, settings.training.batch_size, settings.network.hidden) == ("other", 10, (7,))
         assert len(run.epochs) == 2 and settings.data.limit_train == 60
+    varied = subprocess.run([*command, "--set", "plasticity.beta=0.3"], cwd=tmp_path, capture_output=True, text=True)
+    assert varied.returncode == 2 and varied.stderr == (
+        "eqspike: small: plasticity.beta is what it varies, so it cannot be set for every point\n"
+    )
     refused = subprocess.run([*command, "--model", "none"], cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "none" in refused.stderr
 

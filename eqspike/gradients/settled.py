@@ -76,7 +76,7 @@ class SettledNetwork:
             bias[coupling.bias_of]
             for coupling, bias in zip(self.parameters.couplings, self.parameters.biases, strict=True)
         ]
-        differ = self.differ or Differences(*[[1.0] * len(biases)] * 2)
+        differ = self.differ or Differences.none(len(biases))
 
         def answer(n: int, layers: Layers) -> tuple[Floats, Floats]:
             received = self._current(layers, n, self.parameters.weights, self.parameters.down)

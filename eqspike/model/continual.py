@@ -20,11 +20,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..errors import EqspikeError
 from ..settings import as_toml
-from .encodings import Direct
 from .hardware import of_neurons
 from .spiking import Model
 
@@ -63,7 +60,7 @@ def check_model(model: Model) -> None:
         raise EqspikeError(
             "plasticity.continual needs dense layers: weights that synapses share belong to none of them"
         )
-    if isinstance(model.encoding.encode(np.zeros((1, 1), np.float32), 1), Direct):
+    if model.direct:
         name = model.encoding.settings.name
         raise EqspikeError(f"plasticity.continual needs spikes of the input, and encoding.name = {name!r} has none")
 

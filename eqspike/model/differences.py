@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,3 +16,8 @@ class Differences:
 
     gain: Sequence[NDArray[np.float64] | float]  # on what synapses bring
     threshold: Sequence[NDArray[np.float64] | float]  # by that of neurons that are alike
+
+    @classmethod
+    def none(cls, layers: int) -> Self:
+        """Neurons that are alike."""
+        return cls([1.0] * layers, [1.0] * layers)

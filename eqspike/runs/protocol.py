@@ -122,7 +122,14 @@ class Sweep(Part):
         return self
 
     def over(self, model: str | None, changes: Sequence[str]) -> Sweep:
-        """The same of another model, or with `changes` (section.key=value) for every point, a quick look included."""
+        """The same of another model, or with `changes` (section.key=value) for every point, a quick look included.
+
+        Raises EqspikeError for a change of what the protocol varies.
+        """
+        varied = {key for values in self.values() for key in values}
+        for key in (change.partition("=")[0].strip() for change in changes):
+            if any(key == own or key.startswith(f"{own}.") for own in varied):
+                raise EqspikeError(f"{self.name}: {key} is what it varies, so it cannot be set for every point")
         quick = self.quick.model_copy(update={"settings": (*self.quick.settings, *changes)})
         update = {"model": model or self.model, "settings": (*self.settings, *changes), "quick": quick}
         return self.model_copy(update=update)
