@@ -36,6 +36,7 @@ from ..model.differences import Differences
 from ..model.encodings import Direct, Drawn
 from ..model.parameters import Parameters
 from ..model.spiking import Model
+from ..threads import blas_on_one_thread
 from .curves import Curve, Floats, clip, curve_of, differences
 
 SETTLED = 1e-10  # the largest move of a rate in an iteration at which a network counts as settled
@@ -65,6 +66,7 @@ class SettledNetwork:
     scale: float = 1.0  # what the learner's estimate is expected to be in units of the gradient
     differ: Differences | None = None  # None: neurons are alike
 
+    @blas_on_one_thread()
     def settle(self, batch: Batch) -> Settled:
         """The fixed point of each sample, its cost and the gradient of their mean.
 

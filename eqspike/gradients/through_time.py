@@ -21,8 +21,10 @@ from ..errors import EqspikeError
 from ..learners.hopfield import Hopfield
 from ..model.parameters import Parameters
 from ..rates.network import RateNetwork, States
+from ..threads import blas_on_one_thread
 
 
+@blas_on_one_thread()
 def step_by_step(learner: Hopfield, batch: Batch) -> tuple[list[Parameters], list[Parameters]]:
     """Updates of EqProp and gradients of backprop through time on the same dynamics, step by step.
 

@@ -32,6 +32,7 @@ from ..model.spiking import Model
 from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
 from ..reading import about
+from ..threads import blas_on_one_thread
 from ._events import activity, events
 
 
@@ -207,6 +208,7 @@ class Spiking(Learner):
         """A training presentation, step by step."""
         return self.present(self._dropped(batch), self.model.training(), record=True).recording
 
+    @blas_on_one_thread()
     def present(
         self,
         batch: Batch,
@@ -221,8 +223,7 @@ class Spiking(Learner):
         if batch.alive is not None:
             acting = acting.copy()
             amplify(acting, self._dropout)
-        continual = () if rates is None else (rates,)
-        return self.engine.present(acting, batch, phases, record, scale, *continual)
+        return self.engine.present(acting, batch, phases, record, scale, *(() if rates is None else (rates,)))
 
     @property
     def _dropout(self) -> float:

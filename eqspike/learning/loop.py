@@ -24,6 +24,7 @@ from ..data.shift import shifted
 from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
+from ..threads import blas_on_one_thread
 from .contract import check_activity, check_form
 from .health import Sickness, TrainingStopped
 from .learner import Learner, Outcome
@@ -85,6 +86,7 @@ class Hooks:
     position: Callable[[Position], None] = lambda position: None  # between two batches; may end training by raising
 
 
+@blas_on_one_thread()
 def train(
     learner: Learner, dataset: Dataset, experiment: Experiment, hooks: Hooks = Hooks(), position: Position | None = None
 ) -> list[Epoch]:
@@ -200,6 +202,7 @@ def _epoch(at: Position, samples: int, evaluation: Evaluation) -> Epoch:
     )
 
 
+@blas_on_one_thread()
 def evaluate(
     learner: Learner, images: Images, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Evaluation:

@@ -15,7 +15,18 @@ from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from ..kernels import compiled
+from ..engines.fast.vectors import (
+    fma,
+    lanes_of,
+    load,
+    load_first,
+    pointer,
+    shifted,
+    spread,
+    store,
+    store_first,
+)
+from ..kernels import compiled, inlined
 from ..model.couplings import Coupling
 
 WIDE = 64  # neurons; between dense layers of at least as many, only units that moved send
@@ -86,41 +97,59 @@ def receive(total, states, sent, way, back):
     send_moved(total, states, sent, way)
 
 
+@inlined
+def add_rows(into, rows, places, factors, count, width):
+    """into[:width] += sum over n < count of factors[n] * rows[places[n]:][:width], four products at a time."""
+    lanes, c = lanes_of(into), 0
+    while c + 2 * lanes <= width:
+        a, b, n = load(into, c), load(into, c + lanes), 0
+        while n + 4 <= count:
+            p0, p1, p2, p3 = places[n] + c, places[n + 1] + c, places[n + 2] + c, places[n + 3] + c
+            f0, f1, f2, f3 = spread(factors[n]), spread(factors[n + 1]), spread(factors[n + 2]), spread(factors[n + 3])
+            a = a + fma(f3, load(rows, p3), fma(f2, load(rows, p2), fma(f0, load(rows, p0), f1 * load(rows, p1))))
+            p0, p1, p2, p3 = p0 + lanes, p1 + lanes, p2 + lanes, p3 + lanes
+            b = b + fma(f3, load(rows, p3), fma(f2, load(rows, p2), fma(f0, load(rows, p0), f1 * load(rows, p1))))
+            n += 4
+        for m in range(n, count):
+            factor = spread(factors[m])
+            a, b = fma(factor, load(rows, places[m] + c), a), fma(factor, load(rows, places[m] + c + lanes), b)
+        store(into, c, a)
+        store(into, c + lanes, b)
+        c += 2 * lanes
+    while c < width:
+        rest = width - c
+        a, n = load_first(into, c, rest), 0
+        while n + 4 <= count:
+            first = spread(factors[n + 1]) * load_first(rows, places[n + 1] + c, rest)
+            second = fma(spread(factors[n]), load_first(rows, places[n] + c, rest), first)
+            third = fma(spread(factors[n + 2]), load_first(rows, places[n + 2] + c, rest), second)
+            a = a + fma(spread(factors[n + 3]), load_first(rows, places[n + 3] + c, rest), third)
+            n += 4
+        for m in range(n, count):
+            a = fma(spread(factors[m]), load_first(rows, places[m] + c, rest), a)
+        store_first(into, c, a, rest)
+        c += lanes
+
+
 @_compiled
 def send_moved(total, states, sent, way):
-    """Add to `total` what `states` send that they had not `sent`, and note it there; only units that moved send.
-
-    Four units at a time, so that a total is loaded and stored once for four products.
-    """
+    """Add to `total` what `states` send that they had not `sent`, and note it there; only units that moved send."""
     sending, receiving = way.weights.shape[1:]
-    units, change = np.empty(sending + 1, np.int64), np.empty(sending + 1, states.dtype)
+    rows, change = np.empty(sending + 1, np.int64), np.empty(sending + 1, states.dtype)
+    weights, first, factors = pointer(way.weights), pointer(rows), pointer(change)
     for b in range(len(states)):
+        into = pointer(total[b])
         for place in range(len(way.first) - 1):
             begin, moved = place * sending, 0
             for i in range(sending):
-                units[moved], change[moved] = i, (states[b, begin + i] - sent[b, begin + i]) * way.scale
+                rows[moved], change[moved] = i * receiving, (states[b, begin + i] - sent[b, begin + i]) * way.scale
                 moved += change[moved] != 0  # true for NaN
                 sent[b, begin + i] = states[b, begin + i]
             if moved == 0:
                 continue
             for link in range(way.first[place], way.first[place + 1]):
-                weights, k = way.weights[way.block[link]], 0
-                row = total[b, way.to[link] * receiving : (way.to[link] + 1) * receiving]
-                while k + 4 <= moved:
-                    w0, w1, w2, w3 = (
-                        weights[units[k]],
-                        weights[units[k + 1]],
-                        weights[units[k + 2]],
-                        weights[units[k + 3]],
-                    )
-                    d0, d1, d2, d3 = change[k], change[k + 1], change[k + 2], change[k + 3]
-                    for j in range(len(row)):
-                        row[j] += d0 * w0[j] + d1 * w1[j] + d2 * w2[j] + d3 * w3[j]
-                    k += 4
-                for m in range(k, moved):
-                    w0, d0 = weights[units[m]], change[m]
-                    for j in range(len(row)):
-                        row[j] += d0 * w0[j]
+                block = shifted(weights, way.block[link] * sending * receiving)
+                add_rows(shifted(into, way.to[link] * receiving), block, first, factors, moved, receiving)
 
 
 def moved_on(n, i, s, low, high, bias, gains, keep, step):
