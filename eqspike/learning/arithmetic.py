@@ -23,3 +23,10 @@ def count_zeros(values):  # type: ignore[no-untyped-def]
     for n in range(len(values)):
         total += np.int32(values[n] == 0)
     return total
+
+
+@compiled
+def add_scaled(values, factor, others):  # type: ignore[no-untyped-def]
+    """values += factor * others"""
+    for n in range(len(values)):
+        values[n] += factor * others[n]

@@ -25,6 +25,7 @@ from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
 from ..threads import blas_on_one_thread
+from .arithmetic import add_scaled
 from .contract import check_activity, check_form
 from .health import Sickness, TrainingStopped
 from .learner import Learner, Outcome
@@ -152,7 +153,7 @@ def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Exp
     update = optimiser.update(gradient, rates)
     for slope, weights, rate, decay in zip(update.weights, learner.parameters.weights, rates, decays, strict=True):
         if decay:
-            slope += weights.dtype.type(rate * decay) * weights
+            add_scaled(slope.reshape(-1), weights.dtype.type(rate * decay), weights.reshape(-1))
     learner.write(update, batch, factor_at(experiment, batch.epoch, share))
     return outcome
 

@@ -106,7 +106,7 @@ class FastEngine(Engine):
             bias[:, first : first + coupling.post] = values[coupling.bias_of]
         if isinstance(encoded, Direct):
             received = couplings[0].forward(encoded.rates, parameters.weights[0])
-            bias[:, : couplings[0].post] += received.astype(self._dtype)
+            bias[:, : couplings[0].post] += received.astype(self._dtype, copy=False)
         purposes = (INPUT_SPIKES, MEMBRANE, LOSS)
         return Given(
             probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),

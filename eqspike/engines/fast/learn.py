@@ -92,6 +92,10 @@ def gather_dense(unit, units, blocks, many, source, table, change):
     for part in range(unit, tiles * blocks, units):
         block, at = part // tiles, part % tiles * TILE * lanes
         low, high = source.pre * block // blocks, source.pre * (block + 1) // blocks
+        if not source.rows:
+            for n in range(low, high):
+                add_products(source, n, pointer(change), n * width, width, at)
+            continue
         clear_rows(pointer(change), low, high, width, at)
         for b in range(len(source.lit_count)):
             G, n = shifted(pointer(source.g[b]), source.column + at), 0
@@ -153,16 +157,39 @@ def add_neuron(source, b, n, many, G, table, total, rest, at):
                 bits &= bits - uint64(1)
             w, x = w + load(row, 0), x + load(row, lanes)
             y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
-    for slot in range(source.start.shape[1]):
-        for k in range(source.start.shape[2]):
-            factor = spread(source.start[b, slot, k, source.first + n])
-            row = shifted(pointer(source.forward[b, slot, k]), source.column + at)
-            w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
-            y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
+    w, x, y, z = add_starts(source, b, n, at, w, x, y, z)
     store_first(total, at, w, rest)
     store_first(total, at + lanes, x, rest - lanes)
     store_first(total, at + 2 * lanes, y, rest - 2 * lanes)
     store_first(total, at + 3 * lanes, z, rest - 3 * lanes)
+
+
+@inlined
+def add_starts(source, b, n, at, w, x, y, z):
+    """Add neuron n's traces at the starts of the phases, times their F, to four vectors of a row."""
+    lanes, stride = lanes_of(pointer(source.forward)), source.forward.shape[3]
+    for slot in range(source.start.shape[1]):
+        for k in range(source.start.shape[2]):
+            factor = spread(source.start[b, slot, k, source.first + n])
+            place = ((b * source.forward.shape[1] + slot) * source.forward.shape[2] + k) * stride
+            row = shifted(pointer(source.forward), place + source.column + at)
+            w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
+            y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
+    return w, x, y, z
+
+
+@inlined
+def add_products(source, n, change, row, width, at):
+    """Write what a neuron without spikes contributes to a tile of its row of dW: a product for each sample."""
+    lanes, rest = lanes_of(change), width - at
+    w = spread(change[0] - change[0])
+    x, y, z = w, w, w
+    for b in range(len(source.start)):
+        w, x, y, z = add_starts(source, b, n, at, w, x, y, z)
+    store_first(change, row + at, w, rest)
+    store_first(change, row + at + lanes, x, rest - lanes)
+    store_first(change, row + at + 2 * lanes, y, rest - 2 * lanes)
+    store_first(change, row + at + 3 * lanes, z, rest - 3 * lanes)
 
 
 @compiled

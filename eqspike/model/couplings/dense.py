@@ -61,7 +61,8 @@ class Dense(Coupling):
         return np.asarray(below, np.int64), np.asarray(above, np.int64)
 
     def forward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(activity @ weights)
+        # in the precision of the weights: a copy of them in another would take longer than the product
+        return np.asarray(activity.astype(weights.dtype, copy=False) @ weights)
 
     def backward(self, activity: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(activity @ weights.T)
