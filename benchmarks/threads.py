@@ -1,10 +1,11 @@
-"""Samples per second of `train` on one thread and on two, as users call it, and the CPU time that it takes.
+"""Samples per second of `train` on one thread, on two, and of two runs side by side, as users call it, and their CPU time.
 
     python benchmarks/threads.py [MODEL] [--samples 12000] [--rounds 3] [--threads 1 --threads 2] [--json]
 
 Each run is a process of its own: `run_sim.py train MODEL --threads N` over two epochs of MNIST (EQSPIKE_DATA says where it is).
 Samples per second are those of the second epoch, in which nothing is compiled; wall and CPU seconds are those of the whole
-process, imports and tests included. Numbers of threads take turns; medians over the rounds. Takes a minute.
+process, imports and tests included. The last row, 1 + 1, is two runs of one thread that share nothing: what the second core of this
+machine is worth to work that is divided perfectly. Cases take turns; medians over the rounds. Takes two minutes.
 """
 
 from __future__ import annotations
@@ -24,18 +25,26 @@ from shared import as_json, show
 ROOT = Path(__file__).parents[1]
 
 
-def trained(model: str, samples: int, threads: int, changes: tuple[str, ...]) -> tuple[float, float, float]:
-    """Samples per second, wall seconds and CPU seconds of a run."""
+def trained(model: str, samples: int, runs: int, threads: int, changes: tuple[str, ...]) -> tuple[float, float, float]:
+    """Samples per second of so many runs side by side, in all; wall and CPU seconds."""
     with tempfile.TemporaryDirectory() as directory:
         call = [sys.executable, str(ROOT / "run_sim.py"), "train", model, "--quiet", "--epochs", "2"]
         call += ["--limit-train", str(samples), "--limit-test", "100", "--threads", str(threads)]
-        call += ["--out", f"{directory}/run", *(part for change in changes for part in ("--set", change))]
+        call += [part for change in changes for part in ("--set", change)]
+        places = [f"{directory}/{n}" for n in range(runs)]
         before, began = os.times(), time.perf_counter()
-        subprocess.run(call, check=True)
+        started = [subprocess.Popen([*call, "--out", place]) for place in places]
+        if any([process.wait() for process in started]):
+            raise click.ClickException("train failed, see above")
         wall, after = time.perf_counter() - began, os.times()
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
-        with h5py.File(f"{directory}/run/run.h5") as file:
-            return samples / float(file["epochs/seconds"][1]), wall, cpu
+        return sum(samples / seconds(f"{place}/run.h5") for place in places), wall, cpu
+
+
+def seconds(path: str) -> float:
+    """Of the second epoch."""
+    with h5py.File(path) as file:
+        return float(file["epochs/seconds"][1])
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -49,16 +58,17 @@ def main(
     model: str, samples: int, rounds: int, threads: tuple[int, ...], changes: tuple[str, ...], as_json: bool
 ) -> None:
     """Measure and print."""
-    trained(model, min(samples, 200), threads[0], changes)  # compiles
-    runs = np.array([[trained(model, samples, n, changes) for n in threads] for _ in range(rounds)])
+    trained(model, min(samples, 200), 1, threads[0], changes)  # compiles
+    cases = {str(n): (1, n) for n in threads} | {"1 + 1": (2, 1)}
+    found = np.array([[trained(model, samples, *case, changes) for case in cases.values()] for _ in range(rounds)])
     rows = []
-    for n, count in enumerate(threads):
-        speed, wall, cpu = runs[:, n].T
+    for n, name in enumerate(cases):
+        speed, wall, cpu = found[:, n].T
         rows.append(
             {
-                "threads": count,
+                "threads": name,
                 "samples/s": float(np.median(speed)),
-                f"times {threads[0]}": float(np.median(speed / runs[:, 0, 0])),
+                f"times {threads[0]}": float(np.median(speed / found[:, 0, 0])),
                 "wall s": float(np.median(wall)),
                 "CPU s": float(np.median(cpu)),
                 "CPU/wall": float(np.median(cpu / wall)),
