@@ -48,6 +48,7 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 Time = Annotated[float, Field(ge=1e-3, le=1e6, json_schema_extra={"unit": "ms"})]  # others overflow in a division
 Rate = Annotated[float, Field(gt=0, le=1e6, json_schema_extra={"unit": "spikes per dt_ref"})]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Precision = Literal["float32", "float64"]
 Text = Annotated[str, AfterValidator(_text)]
 _ForEach = (BeforeValidator(_several), Field(strict=False, min_length=1, max_length=MOST_LAYERS + 1))
 PerLayer = Annotated[tuple[Positive, ...], *_ForEach]
@@ -65,7 +66,7 @@ class Part(BaseModel):
 class Compute(Part):
     """How numbers are computed, by any learner."""
 
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Precision = "float32"
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None  # None: all cores; the result is the same
 
 

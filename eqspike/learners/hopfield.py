@@ -19,11 +19,11 @@ from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment, learners
 from ..learning.learner import Learner, Outcome
-from ..model.fans import effective
 from ..model.hardware import Fault, Hardware, HardwareSettings, hardware, of_neurons
+from ..model.margin import missed
 from ..model.parameters import Parameters
 from ..model.recording import Recording
-from ..model.rules import Plasticity, rules
+from ..model.rules import Plasticity, RatePlasticity, rules
 from ..model.schedule import Phase, Phases, phase_names, sources
 from ..rates.network import Activation, Order, RateNetwork, States
 from ..reading import refill
@@ -46,10 +46,7 @@ class HopfieldSettings(Part):
 class HopfieldExperiment(Experiment):
     """An experiment with a Hopfield network of rates."""
 
-    leaves: ClassVar[Any] = {
-        **Experiment.leaves,
-        "plasticity": (rules, "estimator", None),
-    }
+    leaves: ClassVar[Any] = {**Experiment.leaves, "plasticity": (rules, "estimator", RatePlasticity)}
     composed: ClassVar[Any] = {"hardware": hardware}
 
     phases: Phases = Phases()
@@ -66,10 +63,7 @@ class HopfieldExperiment(Experiment):
         for fault in of_neurons(self.hardware):
             if hardware[fault].differences is Fault.differences:
                 raise ValueError(f"hardware.{fault}: learner = 'hopfield' has no spikes to have this fault")
-        if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
-            raise ValueError(
-                f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
-            )
+        self.plasticity.check_precision(self.engine.precision)
 
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         return (self.training.batch_size + (SAMPLES if self.hopfield.persistent else 0)) * sum(sizes)
@@ -82,7 +76,7 @@ class Hopfield(Learner):
     `step` is eps; `n_free` and `n_nudged` are iterations; `estimator` names a rule, of whose phases the ends of those with a sign
     are contrasted. `beta_sign` "random" draws the sign of beta for each batch from (seed, epoch, first sample). With
     `persistent`, each of the `samples` training samples starts where its last free phase ended; the states are all zero
-    otherwise, and in `predict` always. `threads` (None: all cores) settle samples side by side; the numbers do not depend on it.
+    otherwise, and in `predict` always. Under a `margin` (model/margin.py) training nudges some. `threads` (None: all cores) settle samples side by side; the numbers do not depend on it.
     """
 
     Settings = HopfieldExperiment
@@ -101,6 +95,7 @@ class Hopfield(Learner):
         beta_sign: Literal["fixed", "random", "halves"] = "fixed",
         order: Order = "synchronous",
         persistent: bool = False,
+        margin: float | None = None,
         samples: int | None = None,
         seed: int = 0,
         threads: int | None = None,
@@ -109,15 +104,14 @@ class Hopfield(Learner):
         self.dtype = parameters.vector.dtype
         self.activation, self.order, self.step = activation, order, step
         self.n_free, self.n_nudged, self.beta = n_free, n_nudged, beta
-        self.estimator, self.beta_sign, self.seed = estimator, beta_sign, seed
+        self.estimator, self.beta_sign, self.margin, self.seed = estimator, beta_sign, margin, seed
         self.phases = phase_names(self.schedule(beta))
         self._change = Parameters(parameters.couplings, self.dtype)  # used again: fresh memory is slow
         self._crew = crew(threads)
         if persistent and samples is None:
             raise EqspikeError("persistent states need the number of training samples: give samples")
-        self.persistent_states: NDArray[Any] | None = None  # [samples, sum of N_l]
-        if persistent:
-            self.persistent_states = np.zeros((samples or 0, sum(parameters.sizes[1:])), self.dtype)
+        shape = samples or 0, sum(parameters.sizes[1:])
+        self.persistent_states = np.zeros(shape, self.dtype) if persistent else None
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
@@ -130,6 +124,7 @@ class Hopfield(Learner):
             beta=plasticity.beta,
             estimator=plasticity.estimator,
             beta_sign=plasticity.beta_sign,
+            margin=plasticity.margin,
             samples=samples,
             seed=experiment.seed,
             threads=experiment.engine.threads,
@@ -180,13 +175,33 @@ class Hopfield(Learner):
 
         The estimate is the same object in every call: copy it to keep it.
         """
-        targets, phases = self.targets(batch), self.schedule(self.signed_beta(batch))
+        phases = self.schedule(self.signed_beta(batch))
         with blas_on_one_thread():
-            settled, energy = self._present(batch, self.start(batch), phases, targets)
-            if self.persistent_states is not None:
-                self.persistent_states[batch.samples] = np.concatenate(settled[0], axis=1)
-            change = self.contrast_phases(batch.images, settled, phases)
-        return change, self._outcome(batch, settled, energy)
+            settled, seen = self._train(batch, phases, self.targets(batch))
+            return self.contrast_phases(batch.images, settled, phases), seen
+
+    def training_gradient(self, batch: Batch, rates: Sequence[float]) -> tuple[Parameters, Outcome]:
+        """As `gradient`; with a margin of the samples alone that are not right by it, which settle once more."""
+        if self.margin is None:
+            return self.gradient(batch)
+        self.check(batch)
+        with blas_on_one_thread():
+            _, seen = self._train(batch, self.schedule(self.beta)[:1])
+            chosen = missed(seen.scores, batch.labels, self.margin)
+            if not len(chosen):
+                return Parameters(self.parameters.couplings, self.dtype), seen
+            change, nudged = self.gradient(batch[chosen])
+        change.vector *= self.dtype.type(len(chosen) / len(batch))
+        return change, seen.nudged_in_part(nudged)
+
+    def _train(
+        self, batch: Batch, phases: Sequence[Phase], targets: NDArray[Any] | None = None
+    ) -> tuple[list[States], Outcome]:
+        """States at the end of phases of training, and the free one's outcome."""
+        settled, energy = self._present(batch, self.start(batch), phases, targets)
+        if self.persistent_states is not None:
+            self.persistent_states[batch.samples] = np.concatenate(settled[0], axis=1)
+        return settled, self._outcome(batch, settled, energy)
 
     def contrast_phases(self, images: NDArray[Any], settled: Sequence[States], phases: Sequence[Phase]) -> Parameters:
         """The estimate from the states at the ends of the phases."""
@@ -221,16 +236,7 @@ class Hopfield(Learner):
 
     def effective_macs(self, batch: Batch) -> float:
         """Multiply-accumulates of an inference in which neither state nor weight is zero, mean over the batch."""
-        network = self.network
-        clamped, halves, trail = network.clamp(batch.images), network.halves(), [network.rest(len(batch))]
-        up, down = zip(*map(effective, network.parameters.couplings, network.parameters.weights), strict=True)
-        network.settle_clamped(clamped, trail[0], self.n_free, trail=trail)
-        products = int(np.sum((batch.images != 0) @ up[0]))
-        for k, states in enumerate(trail[:-1]):
-            for n in halves[k % len(halves)]:
-                products += int(np.sum((states[n - 1] != 0) @ up[n])) if n > 0 else 0
-                products += int(np.sum((states[n + 1] != 0) @ down[n + 1])) if n < len(states) - 1 else 0
-        return products / len(batch)
+        return self.network.effective_macs(batch.images, self.n_free) / len(batch)
 
     def targets(self, batch: Batch) -> NDArray[Any]:
         """One-hot labels [B, N_out]. Raises EqspikeError for samples that do not fit the network."""
@@ -278,10 +284,8 @@ class Hopfield(Learner):
     def _outcome(self, batch: Batch, settled: list[States], energy: NDArray[Any]) -> Outcome:
         """Counts summed over the batch, by phase: multiply-accumulates of dynamics and rule, settled network energy."""
         lowest, *others = (coupling.count for coupling in self.parameters.couplings)
-        operations = np.zeros(len(self.phases))
-        for phase in range(len(settled)):
-            iterations = self.n_nudged if phase else self.n_free
-            operations[phase] = len(batch) * 2 * iterations * sum(others)
+        operations, iterations = np.zeros(len(self.phases)), [self.n_free, *[self.n_nudged] * (len(settled) - 1)]
+        operations[: len(settled)] = len(batch) * 2 * sum(others) * np.array(iterations)
         operations[0] += len(batch) * lowest
         if len(settled) > 1:  # the rule: a product for each of two states, but for the input, the same in both
             operations[1] += len(batch) * (lowest + 2 * sum(others))

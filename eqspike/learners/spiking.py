@@ -76,10 +76,7 @@ class SpikingExperiment(Experiment):
             check_settings(self)
         rule = rules[self.plasticity.estimator]()
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
-        if abs(self.plasticity.beta) < (1e-6 if self.engine.precision == "float32" else 1e-300):
-            raise ValueError(
-                f"plasticity.beta = {self.plasticity.beta} is lost in the rounding of {self.engine.precision}"
-            )
+        self.plasticity.check_precision(self.engine.precision)
 
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
@@ -164,14 +161,12 @@ class Spiking(Learner):
         phases = self.model.free()
         presentation = self.present(self._dropped(batch), phases)
         seen = self._outcome(presentation, phases, len(batch))
-        chosen = missed(presentation.readout, batch.labels, self.model)
+        plasticity: Any = self.model.plasticity
+        chosen = missed(presentation.readout, batch.labels, plasticity.margin, self.model.readout_rate)
         if not len(chosen):
             return Parameters(self.parameters.couplings, self.parameters.vector.dtype), seen
         change, nudged = self._halves(batch[chosen], len(batch))
-        for name, count in nudged.counts.items():
-            known = 0 if name == "weight_updates" else 1  # rows of free phases, of which only updates are new
-            seen.counts[name][known:] += count[known:]
-        return change, seen
+        return change, seen.nudged_in_part(nudged)
 
     def _revived(self, batch: Batch, change: Parameters, seen: Outcome) -> tuple[Parameters, Outcome]:
         """With what raises the biases of outputs that fell silent, if that is wanted."""

@@ -46,6 +46,13 @@ class Outcome:
             counts={name: np.sum([part.counts[name] for part in parts], axis=0) for name in parts[0].counts},
         )
 
+    def nudged_in_part(self, nudged: Outcome) -> Outcome:
+        """This outcome of free phases with the counts of nudged ones, for which some samples were presented again, in its memory."""
+        for name, count in nudged.counts.items():
+            known = 0 if name == "weight_updates" else 1  # rows of free phases, of which only updates are new
+            self.counts[name][known:] += count[known:]
+        return self
+
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Class of each sample [B]."""

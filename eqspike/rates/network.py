@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.differences import Differences
+from ..model.fans import effective
 from ..model.parameters import Parameters
 from .settling import WIDE, Way, iterate, no_way, product, way_down, way_up
 
@@ -206,6 +207,18 @@ class RateNetwork:
             iterate(times, layers, ends, moving, below, above, sent_up, sent_down, *network)
 
         return advance
+
+    def effective_macs(self, images: NDArray[Any], steps: int) -> int:
+        """Multiply-accumulates of a free phase from rest in which neither state nor weight is zero."""
+        clamped, halves, trail = self.clamp(images), self.halves(), [self.rest(len(images))]
+        up, down = zip(*map(effective, self.parameters.couplings, self.parameters.weights), strict=True)
+        self.settle_clamped(clamped, trail[0], steps, trail=trail)
+        products = int(np.sum((images != 0) @ up[0]))
+        for k, states in enumerate(trail[:-1]):
+            for n in halves[k % len(halves)]:
+                products += int(np.sum((states[n - 1] != 0) @ up[n])) if n > 0 else 0
+                products += int(np.sum((states[n + 1] != 0) @ down[n + 1])) if n < len(states) - 1 else 0
+        return products
 
     def contrast(
         self, images: NDArray[Any], more: States, less: States, dbeta: float, out: Parameters | None = None

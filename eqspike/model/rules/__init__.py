@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from ...errors import EqspikeError
 from ...registry import Registry
-from ...settings import Part, Rate, Text
+from ...settings import Part, Precision, Rate, Text
 from ..schedule import Phase
 
 
@@ -38,6 +38,19 @@ class Plasticity(Part):
         if self.beta == 0:
             raise ValueError("beta = 0 nudges nothing: choose beta > 0")
         return self
+
+    def check_precision(self, precision: Precision) -> None:
+        """Raise ValueError for a nudge that rounding loses."""
+        if abs(self.beta) < (1e-6 if precision == "float32" else 1e-300):
+            raise ValueError(f"plasticity.beta = {self.beta} is lost in the rounding of {precision}")
+
+
+class RatePlasticity(Part):
+    """What a network of rates adds to the settings of its rule."""
+
+    margin: Annotated[float, Field(ge=0, le=1e6)] | None = (
+        None  # lead of the right output, in states, from which on a sample is not nudged; None: every sample is
+    )
 
 
 class SpikingPlasticity(Part):
