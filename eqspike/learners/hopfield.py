@@ -73,10 +73,10 @@ class HopfieldExperiment(Experiment):
 class Hopfield(Learner):
     """Settles by the dynamics of `RateNetwork`, learns by contrasting nudged states.
 
-    `step` is eps; `n_free` and `n_nudged` are iterations; `estimator` names a rule, of whose phases the ends of those with a sign
-    are contrasted. `beta_sign` "random" draws the sign of beta for each batch from (seed, epoch, first sample). With
-    `persistent`, each of the `samples` training samples starts where its last free phase ended; the states are all zero
-    otherwise, and in `predict` always. Under a `margin` (model/margin.py) training nudges some. `threads` (None: all cores) settle samples side by side; the numbers do not depend on it.
+    `step` is eps; `n_free` and `n_nudged` are iterations; `estimator` names a rule, of whose phases the ends of those with a sign are
+    contrasted. `beta_sign` "random" draws the sign of beta for each batch from (seed, epoch, first sample). With `persistent`, each of
+    the `samples` training samples starts where its last free phase ended; the states are all zero otherwise, and in `predict` always.
+    `margin`: `model/margin.py`. `threads` (None: all cores) settle samples side by side; the numbers do not depend on it.
     """
 
     Settings = HopfieldExperiment
