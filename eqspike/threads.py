@@ -62,7 +62,7 @@ def blas_on_one_thread() -> Iterator[None]:
     """While it lasts, BLAS works on the caller's thread alone; as `@blas_on_one_thread()`, while a function runs.
 
     Its own threads would wait in a loop on the cores of a crew, and add numbers in an order that depends on the machine.
-    Telling it takes 0.1 ms; within a function that has told it, nothing.
+    Telling it takes 0.1 ms; within a function that has told it, next to nothing.
     """
     if getattr(_inside, "told", False):
         yield

@@ -54,18 +54,15 @@ class Backprop(Learner):
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:
         return cls(parameters.astype(experiment.engine.precision), cost=experiment.backprop.cost)
 
+    @blas_on_one_thread()
     def predict(self, batch: Batch) -> Outcome:
         """Forward pass."""
-        with blas_on_one_thread():
-            activations, drive = self._forward(batch)
-            return self._outcome(batch, activations, drive)
+        activations, drive = self._forward(batch)
+        return self._outcome(batch, activations, drive)
 
+    @blas_on_one_thread()
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """d(cost)/d(parameters), mean over the batch (Rumelhart, Hinton and Williams 1986)."""
-        with blas_on_one_thread():
-            return self._gradient(batch)
-
-    def _gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         activations, drive = self._forward(batch)
         *hidden, outputs = activations
         slope = outputs.copy()  # dC/d(total input of the layer), from the outputs down

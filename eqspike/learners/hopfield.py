@@ -163,34 +163,34 @@ class Hopfield(Learner):
             )
         return merged
 
+    @blas_on_one_thread()
     def predict(self, batch: Batch) -> Outcome:
         """Settle freely from zero."""
         self.check(batch)
-        with blas_on_one_thread():
-            start, free = self.network.rest(len(batch)), self.schedule(self.beta)[:1]
-            return self._outcome(batch, *self._present(batch, start, free))
+        start, free = self.network.rest(len(batch)), self.schedule(self.beta)[:1]
+        return self._outcome(batch, *self._present(batch, start, free))
 
+    @blas_on_one_thread()
     def gradient(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Estimate of d(settled cost)/d(parameters), mean over the batch; the outcome is the free phase's.
 
         The estimate is the same object in every call: copy it to keep it.
         """
         phases = self.schedule(self.signed_beta(batch))
-        with blas_on_one_thread():
-            settled, seen = self._train(batch, phases, self.targets(batch))
-            return self.contrast_phases(batch.images, settled, phases), seen
+        settled, seen = self._train(batch, phases, self.targets(batch))
+        return self.contrast_phases(batch.images, settled, phases), seen
 
+    @blas_on_one_thread()
     def training_gradient(self, batch: Batch, rates: Sequence[float]) -> tuple[Parameters, Outcome]:
         """As `gradient`; with a margin of the samples alone that are not right by it, which settle once more."""
         if self.margin is None:
             return self.gradient(batch)
         self.check(batch)
-        with blas_on_one_thread():
-            _, seen = self._train(batch, self.schedule(self.beta)[:1])
-            chosen = missed(seen.scores, batch.labels, self.margin)
-            if not len(chosen):
-                return Parameters(self.parameters.couplings, self.dtype), seen
-            change, nudged = self.gradient(batch[chosen])
+        _, seen = self._train(batch, self.schedule(self.beta)[:1])
+        chosen = missed(seen.scores, batch.labels, self.margin)
+        if not len(chosen):
+            return Parameters(self.parameters.couplings, self.dtype), seen
+        change, nudged = self.gradient(batch[chosen])
         change.vector *= self.dtype.type(len(chosen) / len(batch))
         return change, seen.nudged_in_part(nudged)
 

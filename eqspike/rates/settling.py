@@ -98,17 +98,22 @@ def receive(total, states, sent, way, back):
 
 
 @inlined
+def four_rows(rows, places, factors, n, c):
+    """A vector of the sum of four rows times their factors, from place c on."""
+    first = fma(spread(factors[n]), load(rows, places[n] + c), spread(factors[n + 1]) * load(rows, places[n + 1] + c))
+    second = fma(spread(factors[n + 2]), load(rows, places[n + 2] + c), first)
+    return fma(spread(factors[n + 3]), load(rows, places[n + 3] + c), second)
+
+
+@inlined
 def add_rows(into, rows, places, factors, count, width):
     """into[:width] += sum over n < count of factors[n] * rows[places[n]:][:width], four products at a time."""
     lanes, c = lanes_of(into), 0
     while c + 2 * lanes <= width:
         a, b, n = load(into, c), load(into, c + lanes), 0
         while n + 4 <= count:
-            p0, p1, p2, p3 = places[n] + c, places[n + 1] + c, places[n + 2] + c, places[n + 3] + c
-            f0, f1, f2, f3 = spread(factors[n]), spread(factors[n + 1]), spread(factors[n + 2]), spread(factors[n + 3])
-            a = a + fma(f3, load(rows, p3), fma(f2, load(rows, p2), fma(f0, load(rows, p0), f1 * load(rows, p1))))
-            p0, p1, p2, p3 = p0 + lanes, p1 + lanes, p2 + lanes, p3 + lanes
-            b = b + fma(f3, load(rows, p3), fma(f2, load(rows, p2), fma(f0, load(rows, p0), f1 * load(rows, p1))))
+            a = a + four_rows(rows, places, factors, n, c)
+            b = b + four_rows(rows, places, factors, n, c + lanes)
             n += 4
         for m in range(n, count):
             factor = spread(factors[m])
