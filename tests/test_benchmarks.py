@@ -20,6 +20,7 @@ COMMANDS = {
     "engines": ("engines.py", *TINY, *SHORT, "--batch", "1", "--mode", "numpy"),
     "predict": ("predict.py", *TINY, "--batch", "1", "--batch", "3", "--samples", "3"),
     "threads": ("threads.py", *TINY, "--set", "data.name=digits", "--samples", "20", "--threads", "1"),
+    "cold": ("cold.py", "--rounds", "1", "--json", "--set", "learner=backprop"),
     "floor": ("floor.py", *TINY, "--data", "digits", "--train", "20", "--work", "1e4", "--batch", "2"),
     "peers": ("peers.py", *TINY, "--batch", "2", "--steps", "2", "--turn", "1"),
     "accuracy": ("peers.py", *TINY, "--accuracy", "--data", "digits", "--every", "100", "--most", "100"),
@@ -68,6 +69,11 @@ def test_threads_are_those_of_train(rows):
     alone, apart = rows["threads"]
     assert (alone["threads"], apart["threads"]) == ("1", "1 + 1")
     assert all(row["samples/s"] > 0 and row["CPU s"] > 0 for row in (alone, apart))
+
+
+def test_a_cold_start_is_timed_beside_a_warm_one(rows):
+    assert [row["kernels"] for row in rows["cold"]] == ["cold", "warm"]
+    assert all(0 < row["first line, s"] < row["first epoch, s"] for row in rows["cold"])
 
 
 def test_the_floor_has_every_part(rows):

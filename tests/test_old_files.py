@@ -21,7 +21,6 @@ from eqspike import build, evaluate, load_weights, records
 from eqspike.data import load
 from eqspike.experiments import Experiment, changed, experiment
 from eqspike.runs.exports import of_run, writer
-from eqspike.runs.records import Run
 from eqspike.runs.run import train_run
 from eqspike.settings import flat
 
@@ -32,14 +31,6 @@ DATA = load("digits").limited(40, 20)
 
 def copied(name: str, tmp_path: Path) -> Path:
     return Path(shutil.copytree(OLD / name, tmp_path / name)) / records.FILE_NAME
-
-
-def same(old: np.ndarray, new: np.ndarray, run: Run) -> None:
-    """The same bits from the same libraries; elsewhere a sum may be taken in another order."""
-    now = records.versions()
-    if all(now[name] == version for name, version in run.versions.items() if name != "eqspike"):
-        assert old.tobytes() == new.tobytes()
-    np.testing.assert_allclose(old, new, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -116,7 +107,10 @@ def test_rates_go_on_to_the_bits_of_a_run_that_was_trained_whole(name, tmp_path)
     resumed = train_run(longer, DATA, path, resume=True)
     whole = train_run(longer, DATA, tmp_path / "whole" / "run.h5")
     assert len(resumed.epochs) == len(whole.epochs) == len(old.epochs) + 2
-    same(resumed.parameters.vector, whole.parameters.vector, old)
+    ours = train_run(old.experiment, DATA, tmp_path / "ours" / "run.h5").parameters
+    if ours.vector.tobytes() == old.parameters.vector.tobytes():  # another processor's BLAS adds in another order
+        assert resumed.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
+    np.testing.assert_allclose(resumed.parameters.vector, whole.parameters.vector, rtol=1e-3, atol=1e-5)
     for one, other in zip(resumed.epochs, whole.epochs, strict=True):
         assert one.test_error == other.test_error
         for kind in one.train_counts:
