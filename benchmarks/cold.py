@@ -2,9 +2,9 @@
 
     python benchmarks/cold.py [--rounds 3] [--set KEY=VALUE] [--json]
 
-Each round is a process of its own with an empty directory for kernels (EQSPIKE_CACHE), as on the day of an installation. Prints the
-seconds until the program's first line and until the end of the first epoch, and of the same command with kernels; medians.
-Takes half a minute.
+Each round runs the command twice, in processes of their own: with an empty directory for kernels (EQSPIKE_CACHE), as on the day of an
+installation, and with what the first one left there. Prints the seconds until the program's first line and until the end of the
+first epoch, medians over the rounds. Takes half a minute.
 """
 
 from __future__ import annotations

@@ -108,7 +108,9 @@ def test_rates_go_on_to_the_bits_of_a_run_that_was_trained_whole(name, tmp_path)
     whole = train_run(longer, DATA, tmp_path / "whole" / "run.h5")
     assert len(resumed.epochs) == len(whole.epochs) == len(old.epochs) + 2
     ours = train_run(old.experiment, DATA, tmp_path / "ours" / "run.h5").parameters
-    if ours.vector.tobytes() == old.parameters.vector.tobytes():  # another processor's BLAS adds in another order
+    now, blas = records.versions(), name == "backprop"  # which adds in another order on another processor
+    libraries = all(now[each] == version for each, version in old.versions.items() if each != "eqspike")
+    if ours.vector.tobytes() == old.parameters.vector.tobytes() or (libraries and not blas):
         assert resumed.parameters.vector.tobytes() == whole.parameters.vector.tobytes()
     np.testing.assert_allclose(resumed.parameters.vector, whole.parameters.vector, rtol=1e-3, atol=1e-5)
     for one, other in zip(resumed.epochs, whole.epochs, strict=True):

@@ -80,7 +80,7 @@ class Model:
 
     @cached_property
     def direct(self) -> bool:
-        """Whether the input is a current, made of products, and no spikes."""
+        """Whether the input is a current, made of products, and not spikes."""
         return isinstance(self.encoding.encode(np.zeros((1, 1), np.float32), 1), Direct)
 
     @cached_property
