@@ -61,6 +61,7 @@ class Data(Part):
     shift: Annotated[int, Field(ge=0, le=1000)] = (
         0  # pixels by which a training image is moved at most, anew in each epoch
     )
+    flip: bool = False  # mirror every other training image, on average, left to right, anew in each epoch
 
 
 class Training(Part):

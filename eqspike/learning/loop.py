@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.augment import augmented
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
-from ..data.shift import shifted
 from ..experiments import TEST_BATCH, Experiment
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
@@ -105,8 +105,7 @@ def train(
         for first in range(at.done, samples, settings.batch_size):
             began = time.perf_counter()
             batch = make_batch(dataset.train, order[first : first + settings.batch_size], at.epoch, "train")
-            if experiment.data.shift:
-                batch = shifted(batch, dataset.image_shape, experiment.data.shift, experiment.seed)
+            batch = augmented(batch, dataset.image_shape, experiment.data.shift, experiment.data.flip, experiment.seed)
             learner.check(batch)  # a learner of somebody else's may not
             outcome = _learn(learner, optimiser, batch, experiment, first / samples)
             check_form(learner, outcome, len(batch))
