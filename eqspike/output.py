@@ -13,6 +13,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text))
 
 
+def rounded(number: float, places: int) -> str:
+    """A number with so many decimal places, a dash if it is none."""
+    return "-" if math.isnan(number) else f"{number:.{places}f}"
+
+
 def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     """The same with null in place of numbers that JSON does not have (NaN, infinity), and all text through `text`."""
     if isinstance(value, Mapping):

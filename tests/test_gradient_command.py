@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,3 +200,23 @@ def test_the_page_runs_as_it_stands(capsys):
     exec(code, {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("input - hidden 1: 0.") and "[(64, 100), (100, 10)]" in lines[2]
+
+
+SILENT = ("--set", "neuron.v_threshold=1000")
+
+
+def test_what_is_not_a_number_is_a_dash_and_is_explained(tmp_path):
+    silent = eqspike("gradient", *LOOK, *SILENT, cwd=tmp_path)
+    assert silent.returncode == 0 and "nan" not in silent.stdout and "-: noise hides" in silent.stdout
+    assert "-: noise" not in eqspike("gradient", "--samples", "40", "--presentations", "4", cwd=tmp_path).stdout
+    watched = eqspike("train", *QUICK, *SILENT, "--watch-gradient", "--out", "run", cwd=tmp_path)
+    assert watched.returncode == 0 and "cosine - -   batch - -" in watched.stdout
+
+
+@pytest.mark.parametrize("axes", [("plasticity.beta=0.1,0.5",), ("plasticity.beta=0.1,0.5", "phases.nudged=10,20")])
+def test_a_map_of_nothing_but_dashes_is_drawn(tmp_path, axes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        over = [word for axis in axes for word in ("--over", axis)]
+        drawn = eqspike("gradient", *LOOK, *SILENT, *over, "--out", "map.png", cwd=tmp_path)
+    assert drawn.returncode == 0 and (tmp_path / "map.png").exists(), drawn.stderr

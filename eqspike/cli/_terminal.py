@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.text import Text
 
 from ..errors import EqspikeError
-from ..output import printable
+from ..output import printable, rounded
 from ..registry import load_plugin
 
 if TYPE_CHECKING:  # the library takes a second to import: `--help` does not wait for it
@@ -202,7 +202,7 @@ def save_page(text: str, path: Path, screen: Console) -> None:
 def cosines(epoch: Epoch) -> str:
     """What `--watch-gradient` measured after an epoch, at the end of its line; "" if nothing."""
     parts = [
-        f"{words} {' '.join(f'{cosine:.2f}' for cosine in epoch.measured[name])}"
+        f"{words} {' '.join(rounded(cosine, 2) for cosine in epoch.measured[name])}"
         for words, name in (("cosine", "gradient_cosine"), ("batch", "gradient_batch_cosine"))
         if name in epoch.measured
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import EqspikeError
-from ..output import to_json
+from ..output import rounded, to_json
 from ..resources import resolve
 from ._terminal import (
     clean,
@@ -151,12 +152,13 @@ def _axes(over: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _print(points: Sequence[Point], axes: dict[str, list[Any]], screen: Console) -> None:
-    table = Table(*map(clean, axes), "weight matrix", *HEADER)
+    table, hidden = Table(*map(clean, axes), "weight matrix", *HEADER), False
     for point in points:
         values = [clean(value) for value in point.values.values()]
         for matrix in point.matrices:
             numbers = [value for name, value in asdict(matrix).items() if name != "name"]
-            table.add_row(*values, matrix.name, *(f"{number:.3f}" for number in numbers))
+            table.add_row(*values, matrix.name, *(rounded(number, 3) for number in numbers))
+            hidden = hidden or any(map(isnan, numbers))
             values = [""] * len(values)
     screen.print(table)
     for point in points:
@@ -166,6 +168,8 @@ def _print(points: Sequence[Point], axes: dict[str, list[Any]], screen: Console)
     screen.print(
         "mean over presentations; batch: one batch, presented once; length 1: the scale that the rule should give"
     )
+    if hidden:
+        screen.print("-: noise hides the estimate, where more --samples or --presentations help; or it is zero")
 
 
 def _answer(points: Sequence[Point], axes: dict[str, list[Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import EqspikeError
 from ..gradients.maps import Point
+from ..output import rounded
 from .drawing import lettering, new_figure
 
 MEASURES = {"cosine": "mean over samples: bias", "batch_cosine": "one batch: bias and noise"}
@@ -47,7 +48,8 @@ def line(tables: Mapping[str, NDArray[np.float64]], over: Mapping[str, Sequence[
         axes.plot(places, tables[measure], style, markersize=4, label=MEASURES[measure])
     if not numbers:
         axes.set_xticks(places, [lettering(value) for value in values])
-    lowest = min(0.0, float(np.nanmin([*map(np.nanmin, tables.values())])))
+    drawn = np.concatenate([*tables.values()])
+    lowest = np.min(drawn, initial=0.0, where=np.isfinite(drawn))
     axes.set(xlabel=lettering(key), ylabel="cosine with the gradient", ylim=(lowest - 0.05, 1.05))
     axes.axhline(1, color="tab:gray", linewidth=0.8)
     axes.grid(alpha=0.3)
@@ -61,7 +63,8 @@ def heat(tables: Mapping[str, NDArray[np.float64]], over: Mapping[str, Sequence[
     mean, batch = tables["cosine"], tables["batch_cosine"]
     axes.imshow(mean, cmap="RdYlGn", vmin=-1, vmax=1, aspect="auto")
     for (row, column), cosine in np.ndenumerate(mean):
-        text = f"{cosine:.2f}\n({batch[row, column]:.2f})" if np.isfinite(cosine) else "-"
+        one = batch[row, column]
+        text = f"{rounded(cosine, 2)}\n({one:.2f})" if np.isfinite(one) else "-"
         ink = "white" if abs(cosine) > 0.75 else "black"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=ink)
     axes.set_xticks(range(len(columns)), [lettering(value) for value in columns])
