@@ -14,7 +14,7 @@ def printable(text: object) -> str:
 
 
 def rounded(number: float, places: int) -> str:
-    """A number with so many decimal places, a dash if it is none."""
+    """A number with so many decimal places, a dash for NaN."""
     return "-" if math.isnan(number) else f"{number:.{places}f}"
 
 

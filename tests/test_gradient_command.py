@@ -211,6 +211,7 @@ def test_what_is_not_a_number_is_a_dash_and_is_explained(tmp_path):
     assert "-: noise" not in eqspike("gradient", "--samples", "40", "--presentations", "4", cwd=tmp_path).stdout
     watched = eqspike("train", *QUICK, *SILENT, "--watch-gradient", "--out", "run", cwd=tmp_path)
     assert watched.returncode == 0 and "cosine - -   batch - -" in watched.stdout
+    assert "- -" in (shown := eqspike("show", "run", cwd=tmp_path).stdout) and "nan" not in shown
 
 
 @pytest.mark.parametrize("axes", [("plasticity.beta=0.1,0.5",), ("plasticity.beta=0.1,0.5", "phases.nudged=10,20")])

@@ -152,13 +152,13 @@ def _axes(over: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _print(points: Sequence[Point], axes: dict[str, list[Any]], screen: Console) -> None:
-    table, hidden = Table(*map(clean, axes), "weight matrix", *HEADER), False
+    table, dashes = Table(*map(clean, axes), "weight matrix", *HEADER), False
     for point in points:
         values = [clean(value) for value in point.values.values()]
         for matrix in point.matrices:
             numbers = [value for name, value in asdict(matrix).items() if name != "name"]
             table.add_row(*values, matrix.name, *(rounded(number, 3) for number in numbers))
-            hidden = hidden or any(map(isnan, numbers))
+            dashes = dashes or any(map(isnan, numbers))
             values = [""] * len(values)
     screen.print(table)
     for point in points:
@@ -168,7 +168,7 @@ def _print(points: Sequence[Point], axes: dict[str, list[Any]], screen: Console)
     screen.print(
         "mean over presentations; batch: one batch, presented once; length 1: the scale that the rule should give"
     )
-    if hidden:
+    if dashes:
         screen.print("-: noise hides the estimate, where more --samples or --presentations help; or it is zero")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ..output import rounded
 from ._terminal import clean, command, print_counts, run_argument, screen_for
 
 MEASURED = {
@@ -43,7 +44,7 @@ def show(run: Path) -> None:
             f"{epoch.samples_per_second:,.0f}",
             *(f"{rate:.3f}" for rate in epoch.rates),
             " ".join(f"{change:.3f}" for change in epoch.weight_change),
-            *(" ".join(f"{value:.3f}" for value in epoch.measured.get(name, ())) for name in measured),
+            *(" ".join(rounded(value, 3) for value in epoch.measured.get(name, ())) for name in measured),
         )
     screen.print(table)
     screen.print("columns named after layers: mean rate in the free phase (spikes per dt_ref), or activity")

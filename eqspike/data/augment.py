@@ -26,18 +26,14 @@ def augmented(batch: Batch, image_shape: Sequence[int], shift: int, flip: bool, 
     down, right, side = uniforms(batch.streams(seed, SHIFT), 3).T
     pictures = batch.images.reshape(len(batch), *image_shape)
     if flip:
-        pictures = np.where(_for_each(side < 0.5, pictures), pictures[:, :, ::-1], pictures)
+        pictures = pictures.copy()
+        pictures[side < 0.5] = pictures[side < 0.5, :, ::-1]
     if shift:
         pictures = _moved(pictures, _pixels(down, shift), _pixels(right, shift))
     return replace(batch, images=pictures.reshape(batch.images.shape))
 
 
-def _for_each(chosen: NDArray[np.bool_], pictures: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """A value for each picture, to stand beside all of its pixels."""
-    return chosen.reshape(-1, *(1,) * (pictures.ndim - 1))
-
-
-def _pixels(uniform: NDArray[np.float32], most: int) -> NDArray[np.int64]:
+def _pixels(uniform: NDArray[np.float64], most: int) -> NDArray[np.int64]:
     """Whole numbers from -most to most, out of numbers in [0, 1)."""
     return np.floor(uniform * (2 * most + 1)).astype(np.int64) - most
 
