@@ -11,6 +11,7 @@ import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copytree
 
 import h5py
 import numpy as np
@@ -211,7 +212,14 @@ def test_what_is_not_a_number_is_a_dash_and_is_explained(tmp_path):
     assert "-: noise" not in eqspike("gradient", "--samples", "40", "--presentations", "4", cwd=tmp_path).stdout
     watched = eqspike("train", *QUICK, *SILENT, "--watch-gradient", "--out", "run", cwd=tmp_path)
     assert watched.returncode == 0 and "cosine - -   batch - -" in watched.stdout
-    assert "- -" in (shown := eqspike("show", "run", cwd=tmp_path).stdout) and "nan" not in shown
+
+
+def test_a_watched_cosine_that_noise_hid_is_shown_as_a_dash(watched, tmp_path):
+    copytree(watched[0] / "run", tmp_path / "run")
+    spoil(tmp_path / "run/run.h5", lambda file: file["epochs/measured/gradient_cosine"].__setitem__((0, 0), np.nan))
+    shown = eqspike("show", "run", cwd=tmp_path)
+    second = records.load(tmp_path / "run").epochs[0].measured["gradient_cosine"][1]
+    assert shown.returncode == 0 and f"- {second:.3f}" in shown.stdout and "nan" not in shown.stdout
 
 
 @pytest.mark.parametrize("axes", [("plasticity.beta=0.1,0.5",), ("plasticity.beta=0.1,0.5", "phases.nudged=10,20")])
