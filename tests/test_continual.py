@@ -191,6 +191,7 @@ REFUSED = [
     ("hardware.memristive.dw_min=0.01", "hardware.memristive"),
     ("hardware.feedback.kind=fixed", "hardware.feedback"),
     ("hardware.feedback.mismatch=0.1", "hardware.feedback"),
+    ("hardware.feedback.gain=0.5", "hardware.feedback"),
 ]
 
 

@@ -17,6 +17,7 @@ from eqspike.learners.spiking import Spiking
 from eqspike.learning.learner import Learner
 from eqspike.model.couplings import couplings
 from eqspike.model.couplings.dense import Dense
+from eqspike.model.hardware import Hardware
 from eqspike.testing import active_parameters
 
 
@@ -77,6 +78,26 @@ def test_the_gradient_is_that_of_both_ways_which_change_alike():
     np.testing.assert_allclose(exact, slope(cost, learner.parameters.vector), atol=1e-6)
 
 
+@pytest.mark.parametrize("way_down", ["kind=tied, gain=0.4", "kind=tied, mismatch=0.3", "kind=fixed"])
+def test_the_gradient_is_that_of_the_way_down_as_far_as_it_follows(way_down):
+    settings = [f"hardware.feedback.{setting}" for setting in way_down.split(", ")]
+    learner = make("fast", network((4, 4), *settings), parameters((5, 4, 4, 3), 0, -0.3, 0.6))
+    check_against_finite_differences(learner, samples(4, 5, 3))
+
+
+def test_a_weaker_way_down_leaves_equilibrium_propagation_exact():
+    """What belongs to a layer counts gain times as much as the one below: with 0.5 so do the two estimates of three couplings."""
+    values = parameters((5, 4, 4, 3), low=-0.3, high=0.6)
+    learner = Hopfield(values, n_free=2000, n_nudged=2000, beta=1e-4)
+    weaker = experiment(changes=["hardware.feedback.kind=tied", "hardware.feedback.gain=0.5"]).hardware
+    learner.hardware = Hardware(weaker, values, 0)
+    batch = samples(4, 5, 3)
+    exact, estimate = settled_network(learner).settle(batch).gradient, learner.gradient(batch)[0]
+    for n, share in enumerate((0.25, 0.5, 1.0)):
+        np.testing.assert_allclose(estimate.weights[n], share * exact.weights[n], atol=1e-5)
+        assert np.abs(exact.weights[n]).max() > 1e-2
+
+
 @pytest.mark.parametrize("activation", ["hard-sigmoid", "relu"])
 def test_the_gradient_of_a_network_of_rates_is_that_of_its_own_settled_cost(activation):
     values = parameters((5, 4, 3), low=-0.3, high=0.6)
@@ -107,7 +128,14 @@ def test_the_spiking_network_itself_has_this_gradient(sizes):
 
 @pytest.mark.parametrize(
     "changes",
-    [(), (DIFFER,), ("hardware.feedback.kind=own",), ("neuron.v_threshold=1.5",), ("hardware.spikes.loss=0.3",)],
+    [
+        (),
+        (DIFFER,),
+        ("hardware.feedback.kind=own",),
+        ("hardware.feedback={kind='tied', gain=0.3}",),
+        ("neuron.v_threshold=1.5",),
+        ("hardware.spikes.loss=0.3",),
+    ],
 )
 def test_rates_of_the_spiking_network_are_those_of_the_network_of_rates(changes):
     long = network((5, 4), "phases.free=4000.0", "phases.readout=3000.0", *changes)

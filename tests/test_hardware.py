@@ -206,6 +206,8 @@ def test_a_fixed_way_down_never_changes_and_a_mismatched_one_follows():
     fixed.write(values, updates(), Write(1, 0))
     for now, then in zip(fixed.read(values).down[1:], before[1:]):
         np.testing.assert_array_equal(now, then)
+    weak = with_faults(values, "feedback.kind=tied", "feedback.gain=0.25").read(values)
+    np.testing.assert_array_equal(weak.down[1], 0.25 * weak.weights[1])
     near = with_faults(values, "feedback.kind=tied", "feedback.mismatch=0.1")
     ratios = []
     for epoch in (1, 2):
@@ -274,7 +276,7 @@ def test_training_under_all_faults_learns_and_goes_on_to_the_same_bits(learner):
 @pytest.mark.parametrize("layers", ["[{kind='dense', neurons=20}]", "[{kind='conv', channels=4, kernel=3, pool=2}]"])
 def test_both_engines_see_the_same_faults(layers):
     data = load("digits").limited(12, 10)
-    faults = [*EVERY, "hardware.feedback.mismatch=0.3"]
+    faults = [*EVERY, "hardware.feedback.mismatch=0.3", "hardware.feedback.gain=0.7"]
     changes = [f"network.layers={layers}", "engine.precision=float64", *faults]
     spiking = [build(experiment(changes=[*changes, f"engine.name={name}"]), data) for name in ("brian2", "fast")]
     for batch in (make_batch(data.train, np.arange(first, first + 4), 1, "train") for first in (0, 4, 8)):

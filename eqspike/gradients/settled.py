@@ -9,9 +9,9 @@ g and theta are 1 where neurons are alike. With lambda_i = dC/du_i g_i / theta_i
 differentiation of the fixed point gives a linear network of the same form,
 
     lambda_i = g_i / theta_i f'(u_i) (sum_j W_ji lambda_j + [i is an output] (y_i - target_i))
-    dC/dW_ij = r_i lambda_j + lambda_i r_j,    dC/db_i = lambda_i / g_i
+    dC/dW_ij = r_i lambda_j + s_ij lambda_i r_j,    dC/db_i = lambda_i / g_i
 
-W_ij = W_ji unless the way down has weights of its own; the gradient is then that of both ways, which change alike,
+s is how much of a change of a weight the way down makes too: 1 where W_ij = W_ji, otherwise what hardware says (`Fault.follow`),
 
 and both are relaxed in the same way: layers take turns, so that those that move are not joined and the energy falls whatever
 the weights are (`eqspike.rates.network`). Everything is float64 and goes through `Coupling.forward`, `backward` and
@@ -65,6 +65,9 @@ class SettledNetwork:
     targets: Callable[[NDArray[np.int64]], Floats]  # rates of the outputs for labels [B, N_out]
     scale: float = 1.0  # what the learner's estimate is expected to be in units of the gradient
     differ: Differences | None = None  # None: neurons are alike
+    follow: Layers | None = (
+        None  # how much of a weight's change the way down makes, of all couplings but the first; None: all
+    )
 
     @blas_on_one_thread()
     def settle(self, batch: Batch) -> Settled:
@@ -129,7 +132,8 @@ class SettledNetwork:
         for n, coupling in enumerate(gradient.couplings):
             gradient.weights[n][:] = coupling.outer(rates[n], lambdas[n])
             if n > 0:
-                gradient.weights[n] += coupling.outer(lambdas[n - 1], rates[n + 1])
+                share = 1.0 if self.follow is None else self.follow[n - 1]
+                gradient.weights[n] += share * coupling.outer(lambdas[n - 1], rates[n + 1])
             gradient.biases[n][:] = coupling.per_bias(lambdas[n].sum(axis=0) / differ.gain[n])
         gradient.vector /= len(lambdas[0])
         return gradient
@@ -159,7 +163,9 @@ def _of_spikes(learner: Spiking) -> SettledNetwork:
 
     acting = learner.hardware.read(learner.parameters).astype(np.float64)
     differ = differences(model) if model.varied else None
-    return SettledNetwork(acting, curve_of(learner), inputs, model.targets, expected_scale(model), differ)
+    return SettledNetwork(
+        acting, curve_of(learner), inputs, model.targets, expected_scale(model), differ, learner.hardware.follow()
+    )
 
 
 @settled_network.register
@@ -173,7 +179,8 @@ def _of_rates(learner: Hopfield) -> SettledNetwork:
 
     network = learner.network
     parameters = network.parameters.astype(np.float64)
-    return SettledNetwork(parameters, clip(network.highest), inputs, targets, differ=network.differ)
+    follow = learner.hardware.follow()
+    return SettledNetwork(parameters, clip(network.highest), inputs, targets, differ=network.differ, follow=follow)
 
 
 def input_rates(model: Model, images: NDArray[np.float32]) -> Floats:

@@ -50,7 +50,9 @@ def check_settings(experiment: Any) -> None:
     faults, able = experiment.hardware, of_neurons(experiment.hardware)
     for name in type(faults).model_fields:
         feedback = getattr(faults, "feedback", None) if name == "feedback" else None
-        if name not in able and (feedback is None or feedback.kind == "fixed" or feedback.mismatch or feedback.decay):
+        if name not in able and (
+            feedback is None or feedback.kind == "fixed" or feedback.mismatch or feedback.decay or feedback.gain != 1
+        ):
             raise EqspikeError(f"plasticity.continual: hardware.{name} acts after a presentation, not spike by spike")
 
 

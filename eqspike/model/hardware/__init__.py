@@ -146,6 +146,10 @@ class Fault:
         """What the way down makes of the weights that it reads, of all couplings but the first; may be `weights` themselves."""
         return weights
 
+    def follow(self, share: NDArray[Any]) -> NDArray[Any]:
+        """How much of a change of each weight the way down makes too, of all couplings but the first; may be `share` itself."""
+        return share
+
     def model(self, model: Model) -> Model:
         """The spiking network with this fault in it."""
         return model
@@ -253,6 +257,13 @@ class Hardware:
             weights -= change
             for fault in self.faults[path]:
                 fault.settle(weights, after)
+
+    def follow(self) -> list[NDArray[Any]]:
+        """How much of a change of each weight the way down makes too, for each coupling but the first."""
+        share = np.ones(len(self.layout.synapses) - self.layout.weights[0].size)
+        for fault in self.faults[UP]:
+            share = fault.follow(share)
+        return self.layout.shaped(share, first=1)
 
     def model(self, model: Model) -> Model:
         """The spiking network with these faults in it."""
