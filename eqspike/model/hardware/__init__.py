@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 from zlib import crc32
@@ -238,9 +239,7 @@ class Hardware:
         return acting
 
     def _read(self, path: str, weights: NDArray[Any]) -> NDArray[Any]:
-        for fault in self.faults[path]:
-            weights = fault.read(weights)
-        return weights
+        return reduce(lambda weights, fault: fault.read(weights), self.faults[path], weights)
 
     def write(self, stored: Parameters, update: Parameters, write: Write) -> None:
         """Subtract an update from what is stored, in place."""
@@ -260,16 +259,12 @@ class Hardware:
 
     def follow(self) -> list[NDArray[Any]]:
         """How much of a change of each weight the way down makes too, for each coupling but the first."""
-        share = np.ones(len(self.layout.synapses) - self.layout.weights[0].size)
-        for fault in self.faults[UP]:
-            share = fault.follow(share)
-        return self.layout.shaped(share, first=1)
+        all_of_it = np.ones(len(self.layout.synapses) - self.layout.weights[0].size)
+        return self.layout.shaped(reduce(lambda share, fault: fault.follow(share), self.faults[UP], all_of_it), first=1)
 
     def model(self, model: Model) -> Model:
         """The spiking network with these faults in it."""
-        for fault in self.faults[UP]:
-            model = fault.model(model)
-        return model
+        return reduce(lambda model, fault: fault.model(model), self.faults[UP], model)
 
     def differences(self) -> Differences | None:
         """How the units of a network of rates differ; None: they are alike."""
