@@ -126,3 +126,13 @@ def test_digits_are_learned_by_rates_that_differ():
 def test_updates_step_by_step_are_refused():
     with pytest.raises(EqspikeError, match="units that differ have no updates equal to those of backprop through time"):
         step_by_step(unlike(parameters((5,))), samples())
+
+
+@pytest.mark.parametrize(
+    "way_down", ["kind='own'", "kind='fixed'", "kind='tied', mismatch=0.2", "kind='tied', gain=0.5"]
+)
+def test_updates_step_by_step_are_refused_for_another_way_down(way_down):
+    with pytest.raises(
+        EqspikeError, match="a way down of its own has no updates equal to those of backprop through time"
+    ):
+        step_by_step(unlike(parameters((5,)), f"hardware.feedback={{{way_down}}}"), samples())

@@ -65,9 +65,7 @@ class SettledNetwork:
     targets: Callable[[NDArray[np.int64]], Floats]  # rates of the outputs for labels [B, N_out]
     scale: float = 1.0  # what the learner's estimate is expected to be in units of the gradient
     differ: Differences | None = None  # None: neurons are alike
-    follow: Layers | None = (
-        None  # how much of a weight's change the way down makes, of all couplings but the first; None: all
-    )
+    follow: Layers | None = None  # `Hardware.follow`; None: the way down makes all of a weight's change
 
     @blas_on_one_thread()
     def settle(self, batch: Batch) -> Settled:

@@ -28,7 +28,7 @@ from ..threads import blas_on_one_thread
 def step_by_step(learner: Hopfield, batch: Batch) -> tuple[list[Parameters], list[Parameters]]:
     """Updates of EqProp and gradients of backprop through time on the same dynamics, step by step.
 
-    Raises EqspikeError for a nudged phase that is longer than the free one, and for units that differ.
+    Raises EqspikeError for a nudged phase that is longer than the free one, for units that differ and for another way down.
     """
     n_free, n_nudged = learner.n_free, learner.n_nudged
     if n_nudged > n_free:
@@ -37,6 +37,10 @@ def step_by_step(learner: Hopfield, batch: Batch) -> tuple[list[Parameters], lis
     if network.differ is not None:
         raise EqspikeError(
             "units that differ have no updates equal to those of backprop through time: leave hardware.mismatch out"
+        )
+    if network.parameters.down is not network.parameters.weights:
+        raise EqspikeError(
+            "a way down of its own has no updates equal to those of backprop through time: leave hardware.feedback out"
         )
     clamped, halves = network.clamp(batch.images), len(network.halves())
     early = network.settle_clamped(clamped, learner.start(batch), n_free - n_nudged)

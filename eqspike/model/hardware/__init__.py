@@ -232,8 +232,7 @@ class Hardware:
             acting.synapses[:] = weights
         tied = acting.synapses[acting.weights[0].size :]
         down = tied if self.down is None else self._read(DOWN, self.down)
-        for fault in self.faults[UP]:
-            down = fault.downward(down)
+        down = reduce(lambda weights, fault: fault.downward(weights), self.faults[UP], down)
         if down is not tied:
             acting.down = [acting.weights[0], *acting.shaped(down, first=1)]
         return acting
