@@ -116,6 +116,14 @@ def test_current_is_the_rate_of_each_pixel():
     np.testing.assert_allclose(given.rates, [[0.0, 0.3, 0.6]])
 
 
+def test_a_current_has_an_offset_below_which_pixels_count_as_negative():
+    settings = network((), "encoding.name=current", "encoding.max_rate=0.6", "encoding.offset=0.5")
+    given = model_of(settings, ()).encoding.encode(np.array([[0.0, 0.5, 1.0]], np.float32), 10)
+    np.testing.assert_allclose(given.rates, [[-0.3, 0.0, 0.3]])
+    check_encoding("current", "encoding.max_rate=0.6", "encoding.offset=0.5")
+    check_encoding("current", "encoding.offset=1.0", "network.output_bias=0.3")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -125,6 +133,11 @@ def test_current_is_the_rate_of_each_pixel():
             ["encoding.name=latency", "encoding.max_rate=0.5"],
             "encoding.max_rate needs encoding.name = .current. or .poisson.",
         ),
+        (
+            ["encoding.name=current", "encoding.offset=1.5"],
+            "encoding.offset: input should be less than or equal to 1, got 1.5",
+        ),
+        (["encoding.offset=0.2"], "encoding.offset needs encoding.name = .current."),
         (["encoding.name=morse"], "unknown encoding 'morse': there are current, latency, poisson"),
     ],
 )
