@@ -187,7 +187,9 @@ def metadata(weights: Weights, feedforward: bool, dt: float) -> dict[str, str]:
     neuron, phases = experiment.neuron, experiment.phases
     acting = as_read(weights)
     same = all(np.array_equal(up, down) for up, down in zip(acting.weights[1:], acting.down[1:], strict=True))
-    tied = "X_bottom_up and X_top_down are one matrix and its transpose" if same else "none: each way has its own"
+    tied = (
+        "X_bottom_up and X_top_down are one matrix and its transpose" if same else "none: other values on the way down"
+    )
     probability = experiment.encoding.max_rate * dt / neuron.dt_ref
     return {
         "dt": f"{dt} ms",
