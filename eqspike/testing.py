@@ -152,6 +152,7 @@ def check_encoding(name: str, *changes: str) -> None:
     alone = _numbers(model.encoding.encode(batch.images[[2]], 50))
     np.testing.assert_array_equal(alone[0], together[2], "a sample's input depends on its batch")
     black = _numbers(model.encoding.encode(np.zeros_like(batch.images), 50))
+    assert model.direct or not black.any(), "a black image makes no spikes"
     assert (black != together).any(), "a black image drives as others do"
     compare_engines(model, parameters, batch)
 
