@@ -110,7 +110,7 @@ def accuracies(
         except ImportError as reason:
             missing.append(f"{name} is left out: {reason}")
             continue
-        reached[f"{name}, {peer.steps} steps"] = surrogate(peer, dataset, target, every, most)
+        reached[f"{name}, {peer.steps} steps"] = surrogate(name, peer, dataset, target, every, most)
     rows = [
         {
             "library": name,
@@ -124,7 +124,7 @@ def accuracies(
     return rows, missing
 
 
-def surrogate(peer: Any, dataset: Dataset, target: float, every: int, most: int) -> tuple[int, float, float]:
+def surrogate(name: str, peer: Any, dataset: Dataset, target: float, every: int, most: int) -> tuple[int, float, float]:
     """Samples, seconds of training and test accuracy of a surrogate gradient network when it ends."""
     images, labels = dataset.test.take(np.arange(len(dataset.test)))
     samples, taken, accuracy, tested = 0, 0.0, 0.0, 0
@@ -135,9 +135,15 @@ def surrogate(peer: Any, dataset: Dataset, target: float, every: int, most: int)
         samples += len(batch)
         if samples - tested >= every:
             tested, accuracy = samples, float(np.mean(peer.predict(images) == labels))
+            tell(name, samples, accuracy)
             if accuracy >= target or samples >= most:
                 break
     return samples, taken, accuracy
+
+
+def tell(name: str, samples: int, accuracy: float) -> None:
+    """How far a library is, on standard error: all of them together take minutes."""
+    click.echo(f"{name}: {samples:,} samples, {accuracy:.2%}", err=True)
 
 
 class Enough(Exception):
@@ -157,6 +163,7 @@ def eqspike(
         now, samples = time.process_time(), (at.epoch - 1) * at.total + at.done
         if not at.testing and samples - reached[0] >= every:
             reached = samples, now - began, 1 - evaluate(learner, dataset.test).error
+            tell("eqspike", samples, reached[2])
             if reached[2] >= target or samples >= most:
                 raise Enough
             began += time.process_time() - now
