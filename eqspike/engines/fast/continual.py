@@ -60,7 +60,7 @@ def present_moving(layers, plan, traces, given, scratch, kept, seen, moving):
 @inlined
 def run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, moving):
     """One phase, step by step."""
-    at, g = reference(places(0, p, 0, layers, plan, scratch, kept)), pointer(scratch.g)
+    at, g = reference(places(0, p, 0, layers, plan, scratch, kept)), pointer(scratch.read)
     clear(at.counts, layers.offset[-1])
     for t in range(plan.steps[p]):
         r = plan.raster_from[p] + t

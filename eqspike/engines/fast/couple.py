@@ -21,7 +21,7 @@ from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
 
-BLOCKS = 2  # of rows of dW, so that there are tiles enough to share out
+BLOCKS = 1
 
 
 class Way(ABC):
@@ -97,10 +97,10 @@ class Rows(Way):
         size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
         if self._tables is None or self._tables.shape != (crew.count, size):
             self._tables = aligned((crew.count, size), self.dtype)
-        tables = self._tables
+        tables, blocks = self._tables, min(crew.count, BLOCKS)  # each block makes the tables again
 
         def gather(unit: int) -> None:
-            gather_dense(unit, crew.count, BLOCKS, many, source, tables[unit], change)
+            gather_dense(unit, crew.count, blocks, many, source, tables[unit], change)
 
         crew.each(gather, range(crew.count))
 

@@ -2,7 +2,7 @@
 
 By any coupling, its function is called with the pixels that spike. By dense weights, four pixels have 16 patterns. Their sums are
 computed once and looked up in every step: an addition of a row for four pixels, where one by one there would be one for each
-spike. A tile of columns stays in the first cache.
+spike. The tables of 32 pixels, a strip of columns wide, stay in the first cache.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .vectors import call, clear, lanes_of, load, load_first, lowest_bit, shifte
 
 PATTERNS = 16  # of four rows
 TILE = 4  # vectors
+STRIP = 2  # vectors
 
 
 @inlined
@@ -59,32 +60,42 @@ def drives(number: Any) -> Any:
 def drive_dense(function, weights, geometry, width, lit, count, raster, steps, table, spiking, drive, stride):
     """drive[step * stride:][:width] = sum of the rows of `weights` [N * width] of the lit pixels that spike in the step.
 
-    `table` has room for 4 * 16 tiles; `stride` is a multiple of a tile.
+    `table` has room for 8 * 16 strips; `stride` is a multiple of a strip.
     """
     lanes = lanes_of(table)
-    tile = TILE * lanes
+    strip = STRIP * lanes
     zero = spread(table[0] - table[0])
-    for first in range(0, width, tile):
+    groups = (count + GROUP - 1) // GROUP
+    for first in range(0, width, strip):
         for step in range(steps):
-            for vector in range(TILE):
+            for vector in range(STRIP):
                 store(drive, step * stride + first + vector * lanes, zero)
-        for group in range((count + GROUP - 1) // GROUP):
-            for four in range(4):
-                for vector in range(TILE):
-                    column, row = first + vector * lanes, GROUP * group + 4 * four
+        for group in range(0, groups, 2):
+            for four in range(8):
+                row = GROUP * group + 4 * four
+                for vector in range(STRIP):
+                    column = first + vector * lanes
                     rest = width - column
                     a = load_first(weights, lit[row] * width + column, rest if row < count else 0)
                     b = load_first(weights, lit[row + 1] * width + column, rest if row + 1 < count else 0)
                     c = load_first(weights, lit[row + 2] * width + column, rest if row + 2 < count else 0)
                     d = load_first(weights, lit[row + 3] * width + column, rest if row + 3 < count else 0)
-                    write_patterns(table, four * PATTERNS * tile + vector * lanes, tile, zero, a, b, c, d)
-            for step in range(steps):
-                word = int64(raster[group * steps + step])
-                if word:
+                    write_patterns(table, four * PATTERNS * strip + vector * lanes, strip, zero, a, b, c, d)
+            upper = shifted(table, 4 * PATTERNS * strip)
+            if group + 1 < groups:
+                for step in range(steps):
+                    word, next_word = int64(raster[group * steps + step]), int64(raster[(group + 1) * steps + step])
                     at = step * stride + first
-                    for vector in range(TILE):
-                        place = vector * lanes
-                        store(drive, at + place, load(drive, at + place) + look_up(shifted(table, place), tile, word))
+                    a = load(drive, at) + look_up(table, strip, word)
+                    b = load(drive, at + lanes) + look_up(shifted(table, lanes), strip, word)
+                    store(drive, at, a + look_up(upper, strip, next_word))
+                    store(drive, at + lanes, b + look_up(shifted(upper, lanes), strip, next_word))
+            else:
+                for step in range(steps):
+                    word = int64(raster[group * steps + step])
+                    at = step * stride + first
+                    store(drive, at, load(drive, at) + look_up(table, strip, word))
+                    store(drive, at + lanes, load(drive, at + lanes) + look_up(shifted(table, lanes), strip, word))
 
 
 def drive_listed(function, weights, geometry, width, lit, count, raster, steps, table, spiking, drive, stride):

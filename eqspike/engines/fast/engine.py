@@ -161,10 +161,9 @@ class FastEngine(Engine):
             spiking=self._buffer("spiking", (threads, 2 * max(pixels, M) + 1), np.int32),
             counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
-            g=self._buffer("g", (threads, rows, M)),
+            read=self._buffer("read", (threads, max(2 * int(plan.steps.max()) * lanes(self._dtype), M))),
             q=q,
             q16=q.view(np.uint16),
-            back=self._buffer("back", (threads, K, M)),
         )
 
     def _kept(self, plan: Plan, batch: Batch, steps: int) -> Kept:

@@ -20,8 +20,6 @@ from ...kernels import compiled, inlined
 from .draw import GROUP
 from .drive import PATTERNS, TILE, write_patterns
 from .vectors import (
-    clear,
-    copy,
     fma,
     lanes_of,
     load,
@@ -38,37 +36,47 @@ from .vectors import (
 
 @inlined
 def rewind(b, p, thread, offset, plan, traces, scratch, kept):
-    """Run the rule backwards through a phase: what is read becomes G, and G, F and the biases' change are kept."""
+    """What the rule reads in a phase, and what it makes of it backwards: G, F and the biases' change are kept.
+
+    Traces are made again from the spikes, some neurons at a time, whose numbers then stay in registers and the first cache.
+    """
     M, row, steps, width, K = offset[-1], plan.row[p], plan.steps[p], offset[1], len(traces.share)
-    rows, words, stride = scratch.g.shape[1], scratch.q16.shape[2], kept.shared.shape[2]
-    g, q = shifted(pointer(scratch.g), thread * rows * M), shifted(pointer(scratch.q16), thread * rows * words)
-    back, bias = shifted(pointer(scratch.back), thread * K * M), shifted(pointer(kept.bias), b * M)
-    shared = shifted(pointer(kept.shared), b * kept.shared.shape[1] * stride)
-    lanes, step, share = lanes_of(g), spread(traces.bias_step), spread(plan.sign[p] * traces.share_sum)
-    clear(back, K * M)
-    for t in range(steps - 1, -1, -1):
-        at, bits = (row + t) * M, (row + t) * words
-        into = shifted(shared, (plan.raster_from[p] + t - plan.window[0]) * stride)
-        for n in range(0, M, lanes):
-            word, first = bits + plan.bit[n // lanes] // GROUP, plan.bit[n // lanes] % GROUP
-            total = load(g, at + n)
-            store(bias, n, fma(step, total, load(bias, n)) + where(q, word, first, share))
-            for k in range(K):
-                a = load(back, k * M + n)
-                total = fma(spread(traces.share[k]), a, total)
-                kicked = a + where(q, word, first, spread(plan.sign[p] * traces.kick[k]))
-                store(back, k * M + n, kicked * spread(traces.decay[k]))
-            if n < width:
-                store(into, n, load(into, n) + total)
-            else:
-                store(g, at + n, total)
-    for k in range(K):
-        place = ((b * kept.forward.shape[1] + plan.slot[p]) * K + k) * M
-        forward, factor = shifted(pointer(kept.forward), place), spread(traces.share[k] / traces.kick[k])
-        for n in range(0, M, lanes):
-            store(forward, n, fma(load(back, k * M + n), factor, load(forward, n)))
-    if width < M:
-        copy(shifted(pointer(kept.g), (b * rows + row) * M), shifted(g, row * M), steps * M)
+    words, stride, sign = scratch.q16.shape[2], kept.shared.shape[2], plan.sign[p]
+    read = shifted(pointer(scratch.read), thread * scratch.read.shape[1])
+    q = shifted(pointer(scratch.q16), thread * scratch.q16.shape[1] * words)
+    bias, g = shifted(pointer(kept.bias), b * M), shifted(pointer(kept.g), (b * kept.g.shape[1] + row) * M)
+    shared = shifted(pointer(kept.shared), (b * kept.shared.shape[1] + plan.raster_from[p] - plan.window[0]) * stride)
+    start = shifted(pointer(kept.start), (b * kept.start.shape[1] + plan.slot[p]) * K * M)
+    forward = shifted(pointer(kept.forward), (b * kept.start.shape[1] + plan.slot[p]) * K * M)
+    lanes, step, share = lanes_of(read), spread(traces.bias_step), spread(sign * traces.share_sum)
+    for n in range(0, M, lanes):
+        bits, first = row * words + plan.bit[n // lanes] // GROUP, plan.bit[n // lanes] % GROUP
+        for k in range(K):
+            decay, kick, part = spread(traces.decay[k]), spread(traces.kick[k]), spread(sign * traces.share[k])
+            trace = load(start, k * M + n)
+            for t in range(steps):
+                trace = trace * decay
+                store(read, t * lanes, fma(trace, part, load(read, t * lanes)) if k else trace * part)
+                trace = trace + where(q, bits + t * words, first, kick)
+        change = load(bias, n)
+        for k in range(K):
+            decay, kick, part = spread(traces.decay[k]), spread(sign * traces.kick[k]), spread(traces.share[k])
+            a = part - part
+            for t in range(steps - 1, -1, -1):
+                total = load(read, t * lanes)
+                if k == 0:
+                    change = fma(step, total, change) + where(q, bits + t * words, first, share)
+                total = fma(part, a, total)
+                a = (a + where(q, bits + t * words, first, kick)) * decay
+                if k < K - 1:
+                    store(read, t * lanes, total)
+                elif n < width:
+                    store(shared, t * stride + n, load(shared, t * stride + n) + total)
+                else:
+                    store(g, t * M + n, total)
+            factor = spread(traces.share[k] / traces.kick[k])
+            store(forward, k * M + n, fma(a, factor, load(forward, k * M + n)))
+        store(bias, n, change)
 
 
 @inlined
@@ -98,15 +106,10 @@ def gather_dense(unit, units, blocks, many, source, table, change):
             continue
         clear_rows(pointer(change), low, high, width, at)
         for b in range(len(source.lit_count)):
-            G, n = shifted(pointer(source.g[b]), source.column + at), 0
             if many:
+                G = shifted(pointer(source.g[b]), source.column + at)
                 tabulate(G, source.g.shape[2], source.rows, pointer(table))
-            while n < source.lit_count[b] and source.lit[b, n] < low:
-                n += 1
-            while n < source.lit_count[b] and source.lit[b, n] < high:
-                total = shifted(pointer(change), source.lit[b, n] * width)
-                add_neuron(source, b, n, many, G, pointer(table), total, width - at, at)
-                n += 1
+            add_sample(source, b, low, high, many, pointer(table), pointer(change), width, at)
 
 
 @inlined
@@ -139,42 +142,52 @@ def tabulate(G, stride, rows, table):
 
 
 @inlined
-def add_neuron(source, b, n, many, G, table, total, rest, at):
-    """Add what neuron n contributes to a tile of its row of dW, of which `rest` columns are left, in four registers."""
-    lanes, words, stride = lanes_of(total), pointer(source.words[b]), source.words.shape[2]
-    w, x = load_first(total, at, rest), load_first(total, at + lanes, rest - lanes)
-    y, z = load_first(total, at + 2 * lanes, rest - 2 * lanes), load_first(total, at + 3 * lanes, rest - 3 * lanes)
-    for chunk in range(0, source.rows, 64):
-        bits = window(words, source.first + n, stride, source.bit + chunk, min(64, source.rows - chunk))
-        place = chunk // 4 * PATTERNS * TILE * lanes
-        while bits:
-            if many:  # four rows at a time, as their pattern
-                row = shifted(table, place + int64(bits & uint64(15)) * TILE * lanes)
-                place += PATTERNS * TILE * lanes
-                bits >>= uint64(4)
-            else:
-                row = shifted(G, (chunk + lowest_bit(bits)) * source.g.shape[2])
-                bits &= bits - uint64(1)
-            w, x = w + load(row, 0), x + load(row, lanes)
-            y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
-    w, x, y, z = add_starts(source, b, n, at, w, x, y, z)
-    store_first(total, at, w, rest)
-    store_first(total, at + lanes, x, rest - lanes)
-    store_first(total, at + 2 * lanes, y, rest - 2 * lanes)
-    store_first(total, at + 3 * lanes, z, rest - 3 * lanes)
+def add_sample(source, b, low, high, many, table, change, width, at):
+    """Add what a sample's neurons from low to high contribute to a tile of dW, in four registers."""
+    lanes, rest = lanes_of(change), width - at
+    rows, bit, reach = source.rows, source.bit, source.g.shape[2]
+    G = shifted(pointer(source.g[b]), source.column + at)
+    words, stride = pointer(source.words[b]), source.words.shape[2]
+    lit, count, first = pointer(source.lit[b]), source.lit_count[b], source.first
+    starts, pre = source.start.shape[1] * source.start.shape[2], source.start.shape[3]
+    start = shifted(pointer(source.start[b]), first)
+    forward, post = shifted(pointer(source.forward[b]), source.column + at), source.forward.shape[3]
+    for n in range(count):
+        if lit[n] < low:
+            continue
+        if lit[n] >= high:
+            break
+        total = shifted(change, lit[n] * width + at)
+        w, x = load_first(total, 0, rest), load_first(total, lanes, rest - lanes)
+        y, z = load_first(total, 2 * lanes, rest - 2 * lanes), load_first(total, 3 * lanes, rest - 3 * lanes)
+        for chunk in range(0, rows, 64):
+            bits = window(words, first + n, stride, bit + chunk, min(64, rows - chunk))
+            place = chunk // 4 * PATTERNS * TILE * lanes
+            while bits:
+                if many:  # four rows at a time, as their pattern
+                    row = shifted(table, place + int64(bits & uint64(15)) * TILE * lanes)
+                    place += PATTERNS * TILE * lanes
+                    bits >>= uint64(4)
+                else:
+                    row = shifted(G, (chunk + lowest_bit(bits)) * reach)
+                    bits &= bits - uint64(1)
+                w, x = w + load(row, 0), x + load(row, lanes)
+                y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
+        w, x, y, z = add_starts(starts, shifted(start, n), pre, forward, post, w, x, y, z)
+        store_first(total, 0, w, rest)
+        store_first(total, lanes, x, rest - lanes)
+        store_first(total, 2 * lanes, y, rest - 2 * lanes)
+        store_first(total, 3 * lanes, z, rest - 3 * lanes)
 
 
 @inlined
-def add_starts(source, b, n, at, w, x, y, z):
-    """Add neuron n's traces at the starts of the phases, times their F, to four vectors of a row."""
-    lanes, stride = lanes_of(pointer(source.forward)), source.forward.shape[3]
-    for slot in range(source.start.shape[1]):
-        for k in range(source.start.shape[2]):
-            factor = spread(source.start[b, slot, k, source.first + n])
-            place = ((b * source.forward.shape[1] + slot) * source.forward.shape[2] + k) * stride
-            row = shifted(pointer(source.forward), place + source.column + at)
-            w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
-            y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
+def add_starts(starts, start, pre, forward, post, w, x, y, z):
+    """Add a neuron's traces at the starts of the phases, one every `pre` numbers, times their rows of F to four vectors."""
+    lanes = lanes_of(forward)
+    for k in range(starts):
+        factor, row = spread(start[k * pre]), shifted(forward, k * post)
+        w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
+        y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
     return w, x, y, z
 
 
@@ -182,10 +195,13 @@ def add_starts(source, b, n, at, w, x, y, z):
 def add_products(source, n, change, row, width, at):
     """Write what a neuron without spikes contributes to a tile of its row of dW: a product for each sample."""
     lanes, rest = lanes_of(change), width - at
+    starts, pre, post = source.start.shape[1] * source.start.shape[2], source.start.shape[3], source.forward.shape[3]
     w = spread(change[0] - change[0])
     x, y, z = w, w, w
     for b in range(len(source.start)):
-        w, x, y, z = add_starts(source, b, n, at, w, x, y, z)
+        start = shifted(pointer(source.start[b]), source.first + n)
+        forward = shifted(pointer(source.forward[b]), source.column + at)
+        w, x, y, z = add_starts(starts, start, pre, forward, post, w, x, y, z)
     store_first(change, row + at, w, rest)
     store_first(change, row + at + lanes, x, rest - lanes)
     store_first(change, row + at + 2 * lanes, y, rest - 2 * lanes)

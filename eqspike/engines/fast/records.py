@@ -89,10 +89,9 @@ class Scratch(NamedTuple):
     spiking: NDArray[np.int32]  # [threads, room]; see `deliver.py`
     counts: NDArray[Any]  # [threads, M] spikes of a phase
     inputs: NDArray[Any]  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
-    g: NDArray[Any]  # [threads, rows, M]
+    read: NDArray[Any]  # [threads, ...] what is read of some neurons in all steps of a phase, or of all in one
     q: NDArray[np.uint64]  # [threads, rows, words]
     q16: NDArray[np.uint16]  # [threads, rows, 4 * words] the same bits
-    back: NDArray[Any]  # [threads, K, M]
 
 
 class Kept(NamedTuple):

@@ -82,16 +82,14 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
     at, key = reference(places(b, p, thread, layers, plan, scratch, kept)), given.keys[b, 2]
     alive = shifted(pointer(given.alive), (b if b < len(given.alive) else 0) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
-    rows, width = scratch.g.shape[1], scratch.drive.shape[2]
+    width = scratch.drive.shape[2]
     clear(at.counts, M)
     for t in range(plan.steps[p]):
         advance(layers, plan, at, alive)
         if layers.astray:
             transmit(layers, key, recorded + t, at)
         if row >= 0:
-            place = thread * rows + row + t
-            read(layers, traces, at.state, plan.sign[p], shifted(pointer(scratch.g), place * M))
-            copy(shifted(pointer(scratch.q), place * words), at.sent, words)
+            copy(shifted(pointer(scratch.q), (thread * scratch.q.shape[1] + row + t) * words), at.sent, words)
         note(row + t if row >= 0 else -1, layers, plan, at, kept.hidden.shape[2])
         if count:
             r = plan.raster_from[p] + t
