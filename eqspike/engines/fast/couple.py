@@ -21,7 +21,7 @@ from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
 
-BLOCKS = 1
+BLOCKS = 2  # of rows of dW for several threads, so that there are tiles enough to share out
 
 
 class Way(ABC):

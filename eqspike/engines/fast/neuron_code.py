@@ -57,8 +57,6 @@ def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
     number, mask = element.as_pointer(), ir.IntType(width).as_pointer()
     function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, number, mask, I64]), "advance")
     state, stride, numbers, drive, bits, vectors = function.args
-    for pointer in (state, numbers, drive, bits):
-        pointer.add_attribute("noalias")  # so that numbers are read once
     builder = ir.IRBuilder(function.append_basic_block())
     emitter = Emitter(builder, layer.places, numbers, element, width, layer.row)
 
