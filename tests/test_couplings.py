@@ -76,6 +76,7 @@ def test_a_neuron_at_a_border_has_fewer_synapses():
 STACKS = {
     "conv on dense": [Dense((12,), (4, 4, 2)), conv((4, 4, 2), channels=3, kernel=3)],
     "conv on conv": [conv((8, 8), channels=4, kernel=3, stride=2), conv((3, 3, 4), channels=6, kernel=2)],
+    "pooled on conv, a row over": [conv((8, 7), channels=4, kernel=2), conv((7, 6, 4), channels=18, kernel=2, pool=2)],
     "dense on conv": [conv((7, 7), channels=18, kernel=3, stride=2), Dense((3, 3, 18), (20,))],
 }
 

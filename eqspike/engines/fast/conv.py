@@ -7,20 +7,21 @@ way down, neighbours meet columns of the kernel that lie a stride apart, from ri
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numba import uint64
 from numpy.typing import DTypeLike, NDArray
 
-from ...kernels import compiled
+from ...kernels import compiled, inlined
 from ...model.couplings.conv import Conv, map_of
 from ...threads import Crew
 from .couple import WAYS, Way
 from .deliver import address
 from .learn import window
 from .records import Source
-from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, pointer, shifted, spread, store, store_first
+from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, pointer, shifted, spread, store_first
 
 
 def patches(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:
@@ -29,32 +30,111 @@ def patches(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, 
     geometry: channels there and here, places here and there; for each place there, where its runs begin; the runs (first place
     here, the one after the last, offset).
     """
-    there, here, lanes, factor = geometry[0], geometry[1], lanes_of(target), spread(kick)
-    begin, n = shifted(spiking, count), 0
-    for place in range(geometry[2] + 1):
+    begin = shifted(spiking, count)
+    divide(spiking, count, geometry[1], geometry[2], begin)
+    reach(weights, geometry, spiking, begin, kick, target, geometry, 1)
+
+
+def pooled_here(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:
+    """The same, where squares of places here count as one. Before that geometry stand: places here, and the cell of each or -1."""
+    cells, pooled, begin = shifted(geometry, 1), shifted(geometry, 1 + geometry[0]), shifted(spiking, count)
+    here, places = pooled[1], pooled[2]
+    spikes, place = shifted(begin, places + 2), 0
+    clear(begin, places + 2)
+    for n in range(count):
+        while spiking[n] >= (place + 1) * here:
+            place += 1
+        if cells[place] >= 0:
+            begin[cells[place] + 2] += 1
+    for cell in range(places):
+        begin[cell + 2] += begin[cell + 1]
+    place = 0
+    for n in range(count):  # each moves the beginning of its cell on, which at last is that of the next one
+        while spiking[n] >= (place + 1) * here:
+            place += 1
+        cell = cells[place]
+        if cell >= 0:
+            spikes[begin[cell + 1]] = spiking[n] + (cell - place) * here
+            begin[cell + 1] += 1
+    reach(weights, pooled, spikes, begin, kick, target, geometry, 1)
+
+
+def pooled_there(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:
+    """The same, where each place there is a square. Before that geometry stand: size and number of squares, the places of each."""
+    size, squares = geometry[0], shifted(geometry, 2)
+    pooled, begin = shifted(squares, size * geometry[1]), shifted(spiking, count)
+    divide(spiking, count, pooled[1], pooled[2], begin)
+    reach(weights, pooled, spiking, begin, kick, target, squares, size)
+
+
+@inlined
+def divide(spiking, count, here, places, begin):  # type: ignore[no-untyped-def]
+    """Write where in the list each place begins, and the end."""
+    n = 0
+    for place in range(places + 1):
         while n < count and spiking[n] < place * here:
             n += 1
         begin[place] = n
+
+
+@inlined
+def reach(weights, geometry, spikes, begin, kick, target, squares, size):  # type: ignore[no-untyped-def]
+    """Add what comes to each place there, or to each of the `size` places of a square: four vectors of channels at a time."""
+    there, lanes, factor = geometry[0], lanes_of(target), spread(kick)
     for place in range(geometry[3]):
-        runs, end, into, c = geometry[4 + place], geometry[5 + place], shifted(target, place * there), 0
-        while c + 2 * lanes <= there:
-            a, b = load(into, c), load(into, c + lanes)
+        runs, end, c = geometry[4 + place], geometry[5 + place], 0
+        while c + 4 * lanes <= there:
+            w, x = take(target, place, there, c, kick, size), take(target, place, there, c + lanes, kick, size)
+            y, z = (
+                take(target, place, there, c + 2 * lanes, kick, size),
+                take(target, place, there, c + 3 * lanes, kick, size),
+            )
             for run in range(runs, end, 3):
                 rows = shifted(weights, geometry[run + 2] * there + c)
                 for n in range(begin[geometry[run]], begin[geometry[run + 1]]):
-                    a = fma(factor, load(rows, spiking[n] * there), a)
-                    b = fma(factor, load(rows, spiking[n] * there + lanes), b)
-            store(into, c, a)
-            store(into, c + lanes, b)
+                    row = shifted(rows, spikes[n] * there)
+                    w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
+                    y, z = fma(factor, load(row, 2 * lanes), y), fma(factor, load(row, 3 * lanes), z)
+            put(target, place, there, c, w, squares, size)
+            put(target, place, there, c + lanes, x, squares, size)
+            put(target, place, there, c + 2 * lanes, y, squares, size)
+            put(target, place, there, c + 3 * lanes, z, squares, size)
+            c += 4 * lanes
+        while c + 2 * lanes <= there:
+            w, x = take(target, place, there, c, kick, size), take(target, place, there, c + lanes, kick, size)
+            for run in range(runs, end, 3):
+                rows = shifted(weights, geometry[run + 2] * there + c)
+                for n in range(begin[geometry[run]], begin[geometry[run + 1]]):
+                    row = shifted(rows, spikes[n] * there)
+                    w, x = fma(factor, load(row, 0), w), fma(factor, load(row, lanes), x)
+            put(target, place, there, c, w, squares, size)
+            put(target, place, there, c + lanes, x, squares, size)
             c += 2 * lanes
         while c < there:
-            a = load_first(into, c, there - c)
+            w, rest = take(target, place, there, c, kick, size), there - c
             for run in range(runs, end, 3):
                 rows = shifted(weights, geometry[run + 2] * there + c)
                 for n in range(begin[geometry[run]], begin[geometry[run + 1]]):
-                    a = fma(factor, load_first(rows, spiking[n] * there, there - c), a)
-            store_first(into, c, a, there - c)
+                    w = fma(factor, load_first(rows, spikes[n] * there, rest), w)
+            put(target, place, there, c, w, squares, size)
             c += lanes
+
+
+@inlined
+def take(target, place, there, c, kick, size):  # type: ignore[no-untyped-def]
+    """The vector from channel c on of a place, to be added to; of a square 0."""
+    return load_first(target, place * there + c, there - c) if size == 1 else spread(kick - kick)
+
+
+@inlined
+def put(target, place, there, c, vector, squares, size):  # type: ignore[no-untyped-def]
+    """Write a vector from channel c on of a place, or add it to each place of a square."""
+    if size == 1:
+        store_first(target, place * there + c, vector, there - c)
+        return
+    for n in range(place * size, (place + 1) * size):
+        at = squares[n] * there + c
+        store_first(target, at, load_first(target, at, there - c) + vector, there - c)
 
 
 @compiled
@@ -103,20 +183,38 @@ class Patches(Way):
 
     def __init__(self, coupling: Conv, dtype: DTypeLike) -> None:
         super().__init__(coupling, dtype)
-        function, (height, width, channels) = address(patches, self.dtype), map_of(coupling.below)
+        (height, width, channels), pool = map_of(coupling.below), coupling.pool
         (rows, columns, maps), kernel = coupling.above, coupling.kernel
         self._order = [k for first in range(coupling.stride) for k in reversed(range(first, kernel, coupling.stride))]
-        joined = np.array(
+        low, across = height // pool, width // pool  # sides of the map below, pooled
+        plain = replace(coupling, below=(low, across, channels), pool=1)
+        below, above, forward, back = self._joined(plain).T
+        up = _runs(maps, channels, above, below, forward, rows * columns, low * across)
+        down = _runs(channels, maps, below, above, back, low * across, rows * columns)
+        if pool == 1:
+            self.up, self.down = (address(patches, self.dtype), up), (address(patches, self.dtype), down)
+        else:
+            y, x = (np.arange(side) // pool for side in (height, width))
+            inside = np.logical_and.outer(y < low, x < across)
+            cells = np.where(inside, np.add.outer(y * across, x), -1).ravel()
+            squares = np.argsort(cells, kind="stable")[np.sum(cells < 0) :]
+            self.up = address(pooled_here, self.dtype), np.concatenate([[height * width], cells, up])
+            self.down = address(pooled_there, self.dtype), np.concatenate([[pool**2, low * across], squares, down])
+        below, above, forward, _ = self._joined(coupling).T
+        self._pairs = _pairs(maps, channels, below, above, forward, height * width)
+
+    def _joined(self, coupling: Conv) -> Places:
+        """Places that a kernel joins: below, above, place in the kernel, the same in the order of the way down."""
+        height, width, _ = map_of(coupling.below)
+        (rows, columns, _), kernel = coupling.above, coupling.kernel
+        joined: Places = np.array(
             [
                 (sy * width + sx, oy * columns + ox, ky * kernel + kx, ky * kernel + self._order.index(kx))
                 for sy, oy, ky in coupling.along(height, rows)
                 for sx, ox, kx in coupling.along(width, columns)
             ]
         )
-        below, above, forward, back = joined.T
-        self.up = function, _runs(maps, channels, above, below, forward, rows * columns, height * width)
-        self.down = function, _runs(channels, maps, below, above, back, height * width, rows * columns)
-        self._pairs = _pairs(maps, channels, below, above, forward, height * width)
+        return joined
 
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if input_:

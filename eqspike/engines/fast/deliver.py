@@ -2,7 +2,7 @@
 
     deliver(weights, geometry, spiking, count, kick, target)      target += kick * sum over the spiking neurons of their weights
 
-The neurons are in ascending order, and behind the list there is room for a number for each neuron of the layer, and one more.
+The neurons are in ascending order, and behind the list there is room for two numbers for each neuron of the layer, and two more.
 
 `rows`: `weights` has a row for each neuron, geometry = (numbers from row to row, vectors in a row).
 `listed`: any list of synapses; geometry has where each neuron's synapses begin, then a pair (neuron reached, place of

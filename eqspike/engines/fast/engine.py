@@ -158,7 +158,7 @@ class FastEngine(Engine):
             table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
             sent=self._buffer("sent", (threads, padded(words, APART)), np.uint64),
             line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
-            spiking=self._buffer("spiking", (threads, 2 * max(pixels, M) + 1), np.int32),
+            spiking=self._buffer("spiking", (threads, 3 * max(pixels, M) + 2), np.int32),
             counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             read=self._buffer("read", (threads, max(2 * int(plan.steps.max()) * lanes(self._dtype), M))),
