@@ -23,11 +23,10 @@ from .step import (
     note,
     note_state,
     places,
-    read,
     trace_inputs,
 )
 from .transmit import transmit
-from .vectors import clear, pointer, shifted
+from .vectors import clear, fma, lanes_of, load, pointer, shifted, spread, store
 
 
 @compiled
@@ -93,6 +92,18 @@ def run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, mo
         if len(seen.history):
             note_state(recorded + t, at, seen)
     count_spikes(0, p, 0, layers, plan, at.counts, seen)
+
+
+@inlined
+def read(layers, traces, state, sign, g):
+    """What the rule reads of every neuron, times the sign of the phase."""
+    M = layers.offset[-1]
+    for layer in range(len(layers.neurons)):
+        for n in range(layers.offset[layer], layers.offset[layer + 1], lanes_of(g)):
+            total = load(state, traces.row[layer, 0] * M + n) * spread(sign * traces.share[0])
+            for k in range(1, len(traces.share)):
+                total = fma(load(state, traces.row[layer, k] * M + n), spread(sign * traces.share[k]), total)
+            store(g, n, total)
 
 
 @inlined

@@ -8,7 +8,7 @@ One step, in this order (Brian2's):
  5. `reset` of those who spiked, and the kicks of their traces
 
 Neurons of all layers but the input stand in one row, each layer padded to whole vectors, M in all; the state is a row for
-each variable. What is learned from is kept for `learn.py`: what each neuron reads (G), and who spiked.
+each variable. For `learn.py` is kept who spiked, and the traces at the start of each phase: what the rule reads is made of them.
 """
 
 from __future__ import annotations
@@ -220,18 +220,6 @@ def arrive(drive, kick, width, arriving):
     factor, lanes = spread(kick), lanes_of(arriving)
     for n in range(0, width, lanes):
         store(arriving, n, fma(factor, load(drive, n), load(arriving, n)))
-
-
-@inlined
-def read(layers, traces, state, sign, g):
-    """What the rule reads of every neuron, times the sign of the phase."""
-    M = layers.offset[-1]
-    for layer in range(len(layers.neurons)):
-        for n in range(layers.offset[layer], layers.offset[layer + 1], lanes_of(g)):
-            total = load(state, traces.row[layer, 0] * M + n) * spread(sign * traces.share[0])
-            for k in range(1, len(traces.share)):
-                total = fma(load(state, traces.row[layer, k] * M + n), spread(sign * traces.share[k]), total)
-            store(g, n, total)
 
 
 @inlined
