@@ -85,10 +85,8 @@ def reach(weights, geometry, spikes, begin, kick, target, squares, size):  # typ
         runs, end, c = geometry[4 + place], geometry[5 + place], 0
         while c + 4 * lanes <= there:
             w, x = take(target, place, there, c, kick, size), take(target, place, there, c + lanes, kick, size)
-            y, z = (
-                take(target, place, there, c + 2 * lanes, kick, size),
-                take(target, place, there, c + 3 * lanes, kick, size),
-            )
+            y = take(target, place, there, c + 2 * lanes, kick, size)
+            z = take(target, place, there, c + 3 * lanes, kick, size)
             for run in range(runs, end, 3):
                 rows = shifted(weights, geometry[run + 2] * there + c)
                 for n in range(begin[geometry[run]], begin[geometry[run + 1]]):
@@ -188,9 +186,10 @@ class Patches(Way):
         self._order = [k for first in range(coupling.stride) for k in reversed(range(first, kernel, coupling.stride))]
         low, across = height // pool, width // pool  # sides of the map below, pooled
         plain = replace(coupling, below=(low, across, channels), pool=1)
-        below, above, forward, back = self._joined(plain).T
-        up = _runs(maps, channels, above, below, forward, rows * columns, low * across)
-        down = _runs(channels, maps, below, above, back, low * across, rows * columns)
+        links = plain.blocks
+        back = links.block // kernel * kernel + np.argsort(self._order)[links.block % kernel]
+        up = _runs(maps, channels, links.above, links.below, links.block, rows * columns, low * across)
+        down = _runs(channels, maps, links.below, links.above, back, low * across, rows * columns)
         if pool == 1:
             self.up, self.down = (address(patches, self.dtype), up), (address(patches, self.dtype), down)
         else:
@@ -200,21 +199,8 @@ class Patches(Way):
             squares = np.argsort(cells, kind="stable")[np.sum(cells < 0) :]
             self.up = address(pooled_here, self.dtype), np.concatenate([[height * width], cells, up])
             self.down = address(pooled_there, self.dtype), np.concatenate([[pool**2, low * across], squares, down])
-        below, above, forward, _ = self._joined(coupling).T
-        self._pairs = _pairs(maps, channels, below, above, forward, height * width)
-
-    def _joined(self, coupling: Conv) -> Places:
-        """Places that a kernel joins: below, above, place in the kernel, the same in the order of the way down."""
-        height, width, _ = map_of(coupling.below)
-        (rows, columns, _), kernel = coupling.above, coupling.kernel
-        joined: Places = np.array(
-            [
-                (sy * width + sx, oy * columns + ox, ky * kernel + kx, ky * kernel + self._order.index(kx))
-                for sy, oy, ky in coupling.along(height, rows)
-                for sx, ox, kx in coupling.along(width, columns)
-            ]
-        )
-        return joined
+        links = coupling.blocks
+        self._pairs = _pairs(maps, channels, links.below, links.above, links.block, height * width)
 
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         if input_:

@@ -24,7 +24,7 @@ from ...threads import crew
 from .. import Engine, EngineSettings, NotANumber, Presentation, engines
 from .continual import present_moving
 from .draw import GROUP, padded
-from .drive import PATTERNS, TILE
+from .drive import PATTERNS, STRIP, TILE
 from .layout import Layout
 from .learn import gather_dense
 from .records import Given, Kept, Plan, Scratch, Seen, Source
@@ -144,7 +144,7 @@ class FastEngine(Engine):
     def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
         threads, layout, M, S = self._crew.count, self._layout, self._layout.row, self._layout.states
         rows, words, K = int(plan.steps[plan.row >= 0].sum()), int(layout.word[-1]), len(self._traces.share)
-        snapshots, tile = int(plan.keep.max()) + 1, TILE * lanes(self._dtype)
+        snapshots, strip = int(plan.keep.max()) + 1, STRIP * lanes(self._dtype)
         q = self._buffer("q", (threads, max(rows, 1), words), np.uint64)
         return Scratch(
             state=self._buffer("state", (threads, S, M)),
@@ -154,14 +154,14 @@ class FastEngine(Engine):
             base=self._buffer("base", (threads, pixels + 2 * GROUP), np.uint64),
             thresholds=self._buffer("thresholds", (threads, pixels + 2 * GROUP), np.uint64),
             raster=self._buffer("raster", (threads, padded(pixels) // GROUP, steps), np.uint16),
-            drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), tile))),
-            table=self._buffer("table", (threads, 4 * PATTERNS * tile)),
+            drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), strip))),
+            table=self._buffer("table", (threads, 8 * PATTERNS * strip)),
             sent=self._buffer("sent", (threads, padded(words, APART)), np.uint64),
             line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
             spiking=self._buffer("spiking", (threads, 3 * max(pixels, M) + 2), np.int32),
             counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
-            read=self._buffer("read", (threads, max(2 * int(plan.steps.max()) * lanes(self._dtype), M))),
+            read=self._buffer("read", (threads, max(int(plan.steps.max()) * lanes(self._dtype), M))),
             q=q,
             q16=q.view(np.uint16),
         )
