@@ -80,7 +80,9 @@ class Cut:
             "draw": lambda: _draw_all(given, scratch, kept),
             "receive": lambda: _receive_all(layers, given, scratch, kept),
             "deliver": lambda: _deliver_all(layers, *events, scratch.spiking, target),
-            "present": lambda: present(0, 1, layers, self.plan, engine._traces, given, scratch, kept, seen),
+            "present": lambda: present(
+                engine._helpers.desk(), layers, self.plan, engine._traces, given, scratch, kept, seen
+            ),
             "gather": lambda: engine._gather(sources, kept, encoded),
             "train": lambda: train(batch),
         }

@@ -16,11 +16,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from ...kernels import compiled, inlined
 from ...model.couplings.conv import Conv, map_of
-from ...threads import Crew
 from .couple import WAYS, Way
 from .deliver import address
+from .helpers import Helpers
 from .learn import window
 from .records import Source
+from .reference import own, reference
+from .share import share
 from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, pointer, shifted, spread, store_first
 
 
@@ -136,41 +138,47 @@ def put(target, place, there, c, vector, squares, size):  # type: ignore[no-unty
 
 
 @compiled
-def gather_patches(unit, units, geometry, source, partial):  # type: ignore[no-untyped-def]
-    """dW of the samples unit, unit + units, ..., each by itself: partial [B, kernel places * channels below * channels above].
+def gather_patches(desk, geometry, source, partial):  # type: ignore[no-untyped-def]
+    """dW of the samples, each by itself, shared out: partial [B, kernel places * channels below * channels above]."""
+    share(desk, gather_sample, (geometry, reference(source), partial), len(partial))
+
+
+@inlined
+def gather_sample(b, thread, geometry, source, partial):  # type: ignore[no-untyped-def]
+    """dW of a sample.
 
     geometry: channels above and below; for each place below, where its pairs begin; the pairs (place in the kernel, place above).
     """
+    source = own(source)
     there, here, slots, K = geometry[0], geometry[1], source.start.shape[1], source.start.shape[2]
     lanes = lanes_of(pointer(partial))
-    for b in range(unit, len(partial), units):
-        into, words = pointer(partial[b]), pointer(source.words[b])
-        clear(into, partial.shape[1])
-        for n in range(source.lit_count[b]):
-            place, channel = source.lit[b, n] // here, source.lit[b, n] % here
-            for pair in range(geometry[2 + place], geometry[3 + place], 2):
-                row, column = (geometry[pair] * here + channel) * there, source.column + geometry[pair + 1] * there
-                for c in range(0, there, 2 * lanes):
-                    rest, next_ = there - c, there - c - lanes
-                    total, beside = load_first(into, row + c, rest), load_first(into, row + c + lanes, next_)
-                    for chunk in range(0, source.rows, 64):
-                        count = min(64, source.rows - chunk)
-                        bits = window(words, source.first + n, source.words.shape[2], source.bit + chunk, count)
-                        G = shifted(pointer(source.g[b]), chunk * source.g.shape[2] + column + c)
-                        while bits:
-                            at = lowest_bit(bits) * source.g.shape[2]
-                            total, beside = total + load(G, at), beside + load(G, at + lanes)
-                            bits &= bits - uint64(1)
-                    for slot in range(slots):
-                        for k in range(K):
-                            factor = spread(source.start[b, slot, k, source.first + n])
-                            forward = shifted(pointer(source.forward[b, slot, k]), column + c)
-                            total, beside = (
-                                fma(factor, load(forward, 0), total),
-                                fma(factor, load(forward, lanes), beside),
-                            )
-                    store_first(into, row + c, total, rest)
-                    store_first(into, row + c + lanes, beside, next_)
+    into, words = pointer(partial[b]), pointer(source.words[b])
+    clear(into, partial.shape[1])
+    for n in range(source.lit_count[b]):
+        place, channel = source.lit[b, n] // here, source.lit[b, n] % here
+        for pair in range(geometry[2 + place], geometry[3 + place], 2):
+            row, column = (geometry[pair] * here + channel) * there, source.column + geometry[pair + 1] * there
+            for c in range(0, there, 2 * lanes):
+                rest, next_ = there - c, there - c - lanes
+                total, beside = load_first(into, row + c, rest), load_first(into, row + c + lanes, next_)
+                for chunk in range(0, source.rows, 64):
+                    count = min(64, source.rows - chunk)
+                    bits = window(words, source.first + n, source.words.shape[2], source.bit + chunk, count)
+                    G = shifted(pointer(source.g[b]), chunk * source.g.shape[2] + column + c)
+                    while bits:
+                        at = lowest_bit(bits) * source.g.shape[2]
+                        total, beside = total + load(G, at), beside + load(G, at + lanes)
+                        bits &= bits - uint64(1)
+                for slot in range(slots):
+                    for k in range(K):
+                        factor = spread(source.start[b, slot, k, source.first + n])
+                        forward = shifted(pointer(source.forward[b, slot, k]), column + c)
+                        total, beside = (
+                            fma(factor, load(forward, 0), total),
+                            fma(factor, load(forward, lanes), beside),
+                        )
+                store_first(into, row + c, total, rest)
+                store_first(into, row + c + lanes, beside, next_)
 
 
 Places = NDArray[np.int64]
@@ -207,13 +215,9 @@ class Patches(Way):
             return up, down
         return up, np.ascontiguousarray(down[:, self._order].transpose(0, 1, 3, 2))
 
-    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
         partial = np.empty((len(source.lit_count), change.size), self.dtype)
-
-        def gather(unit: int) -> None:
-            gather_patches(unit, crew.count, self._pairs, source, partial)
-
-        crew.each(gather, range(crew.count))
+        gather_patches(helpers.desk(), self._pairs, source, partial)
         np.sum(partial, axis=0, out=change)  # one sample after the other, whatever the threads
         np.multiply(change, self.coupling.scale, out=change)
 

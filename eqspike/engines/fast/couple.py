@@ -13,15 +13,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from ...model.couplings import Coupling
 from ...model.couplings.dense import Dense
-from ...threads import Crew
 from .deliver import address, list_geometry, listed, rows
 from .draw import padded
 from .drive import PATTERNS, TILE, drive_dense, drive_listed, drives
+from .helpers import Helpers
 from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
-
-BLOCKS = 2  # of rows of dW for several threads, so that there are tiles enough to share out
 
 
 class Way(ABC):
@@ -42,7 +40,7 @@ class Way(ABC):
         """Weights of both ways as `self.up` and `self.down` read them; nothing goes down to the input. Views or buffers: valid until the next call."""
 
     @abstractmethod
-    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
         """Write dW, flat, which `source` makes up."""
 
 
@@ -60,7 +58,7 @@ class Listed(Way):
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         return up, down
 
-    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
         pre, post, weight = self._synapses
         scale: Any = np.array([self.coupling.scale], self.dtype)[0]
         gather_listed(pre, post, weight, scale, source, change)
@@ -78,6 +76,7 @@ class Rows(Way):
         self._up: NDArray[Any] | None = None
         self._down: NDArray[Any] | None = None
         self._tables: NDArray[Any] | None = None
+        self._sums: NDArray[Any] | None = None
 
     def drive(self) -> np.uint64:
         return address(drive_dense, self.dtype, drives)
@@ -93,16 +92,12 @@ class Rows(Way):
         self._down[:, :pre] = down.T
         return self._up, self._down
 
-    def gather(self, source: Source, change: NDArray[Any], many: bool, crew: Crew) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
         size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
-        if self._tables is None or self._tables.shape != (crew.count, size):
-            self._tables = aligned((crew.count, size), self.dtype)
-        tables, blocks = self._tables, min(crew.count, BLOCKS)  # each block makes the tables again
-
-        def gather(unit: int) -> None:
-            gather_dense(unit, crew.count, blocks, many, source, tables[unit], change)
-
-        crew.each(gather, range(crew.count))
+        if self._tables is None or self._tables.shape != (helpers.count, size):
+            self._tables = aligned((helpers.count, size), self.dtype)
+            self._sums = aligned((helpers.count, source.pre * TILE * lanes(self.dtype)), self.dtype)
+        gather_dense(helpers.desk(), many, source, self._tables, self._sums, change)
 
 
 WAYS: dict[type[Coupling], type[Way]] = {Dense: Rows}

@@ -20,11 +20,11 @@ from ...model.parameters import Parameters
 from ...model.schedule import Phase
 from ...model.spiking import Model
 from ...randomness import INPUT_SPIKES, LOSS, MEMBRANE, streams_of
-from ...threads import crew
 from .. import Engine, EngineSettings, NotANumber, Presentation, engines
 from .continual import present_moving
 from .draw import GROUP, padded
 from .drive import PATTERNS, STRIP, TILE
+from .helpers import helpers
 from .layout import Layout
 from .learn import gather_dense
 from .records import Given, Kept, Plan, Scratch, Seen, Source
@@ -42,7 +42,7 @@ class FastEngine(Engine):
         super().__init__(model, settings)
         self._layout = Layout(model, settings.precision)
         self._dtype = self._layout.dtype
-        self._crew = crew(settings.threads)
+        self._helpers = helpers(settings.threads)
         self._traces, self._layers = self._layout.traces(), self._layout.layers()
         self._change = Parameters(model.couplings, self._dtype)  # used again: fresh memory costs more than the sums
         self._records: dict[tuple[int, int], tuple[Plan, Scratch, Kept, list[Source]]] = {}
@@ -65,15 +65,12 @@ class FastEngine(Engine):
         rates: Sequence[float] | None = None,
     ) -> Presentation:
         """As `Engine.present` says."""
-        threads, plan = self._crew.count, self._layout.plan(tuple(phases), scale)
+        plan = self._layout.plan(tuple(phases), scale)
         steps = int((plan.raster_from + plan.steps).max())
         encoded = self.model.encode(batch.images, steps)
         given = self._given(parameters, batch, encoded)
         scratch, kept, spikes_below = self._memory(plan, batch, steps)
         seen = self._seen(plan, batch, record)
-
-        def simulate(thread: int) -> None:
-            present(thread, threads, self._layers, plan, self._traces, given, scratch, kept, seen)
 
         if rates is not None and len(kept.bias):
             check_presented(self.model, len(batch))
@@ -82,7 +79,7 @@ class FastEngine(Engine):
             change: Parameters | None = self._change
         else:
             weights = self._weights(parameters)
-            self._crew.each(simulate, range(threads))
+            present(self._helpers.desk(), self._layers, plan, self._traces, given, scratch, kept, seen)
             del weights  # which the kernels read by their addresses
             change = self._gather(spikes_below, kept, encoded) if len(kept.bias) else None
         self._check(seen.broken, batch)
@@ -142,7 +139,7 @@ class FastEngine(Engine):
         return self._records[key][1:]
 
     def _scratch(self, plan: Plan, pixels: int, steps: int) -> Scratch:
-        threads, layout, M, S = self._crew.count, self._layout, self._layout.row, self._layout.states
+        threads, layout, M, S = self._helpers.count, self._layout, self._layout.row, self._layout.states
         rows, words, K = int(plan.steps[plan.row >= 0].sum()), int(layout.word[-1]), len(self._traces.share)
         snapshots, strip = int(plan.keep.max()) + 1, STRIP * lanes(self._dtype)
         q = self._buffer("q", (threads, max(rows, 1), words), np.uint64)
@@ -186,7 +183,7 @@ class FastEngine(Engine):
         )
 
     def _seen(self, plan: Plan, batch: Batch, record: bool) -> Seen:
-        layout, threads, P = self._layout, self._crew.count, len(plan.steps)
+        layout, threads, P = self._layout, self._helpers.count, len(plan.steps)
         B, outputs, R, T = len(batch), int(layout.sizes[-1]), len(batch) if record else 0, int(plan.steps.sum())
         return Seen(
             spikes=np.zeros((threads, P, layout.row), np.int64),
@@ -220,7 +217,7 @@ class FastEngine(Engine):
         layout, couplings, change = self._layout, self.model.couplings, self._change
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
             source = self._direct_source(encoded, kept) if n == 0 and isinstance(encoded, Direct) else spikes_below[n]
-            way.gather(source, weights.reshape(-1), n == 0, self._crew)
+            way.gather(source, weights.reshape(-1), n == 0, self._helpers)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
             own = kept.bias[:, first : first + coupling.post].sum(axis=0)
             if coupling.biases == coupling.post:

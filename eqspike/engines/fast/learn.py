@@ -19,11 +19,13 @@ from numba import int64, uint64
 from ...kernels import compiled, inlined
 from .draw import GROUP
 from .drive import PATTERNS, TILE, write_patterns
+from .reference import own, reference
+from .share import share
 from .vectors import (
+    clear,
     fma,
     lanes_of,
     load,
-    load_first,
     lowest_bit,
     pointer,
     shifted,
@@ -90,36 +92,50 @@ def window(words, n, stride, first, count):
 
 
 @compiled
-def gather_dense(unit, units, blocks, many, source, table, change):
-    """dW of a dense coupling, flat, summed over the batch in a fixed order: the tiles unit, unit + units, ...
+def gather_dense(desk, many, source, tables, sums, change):
+    """dW of a dense coupling, flat, summed over the batch in a fixed order; tiles of its columns are shared out.
 
-    Rows come in so many blocks. With `many` spikes, four rows of G at a time are looked up; otherwise they are added one by one.
+    With `many` spikes, four rows of G at a time are looked up; otherwise they are added one by one. Each thread has a table, and a
+    tile to sum in: what another core writes nearby would hold it up.
     """
-    lanes, width = lanes_of(pointer(change)), source.post
-    tiles = (width + TILE * lanes - 1) // (TILE * lanes)
-    for part in range(unit, tiles * blocks, units):
-        block, at = part // tiles, part % tiles * TILE * lanes
-        low, high = source.pre * block // blocks, source.pre * (block + 1) // blocks
-        if not source.rows:
-            for n in range(low, high):
-                add_products(source, n, pointer(change), n * width, width, at)
-            continue
-        clear_rows(pointer(change), low, high, width, at)
-        for b in range(len(source.lit_count)):
-            if many:
-                G = shifted(pointer(source.g[b]), source.column + at)
-                tabulate(G, source.g.shape[2], source.rows, pointer(table))
-            add_sample(source, b, low, high, many, pointer(table), pointer(change), width, at)
+    width = TILE * lanes_of(pointer(change))
+    tiles, threads = (source.post + width - 1) // width, desk.shape[0]
+    whole = tiles // threads * threads
+    units = whole + (tiles - whole) * threads
+    share(desk, gather_tile, (whole, threads, many, reference(source), tables, sums, change), units)
 
 
 @inlined
-def clear_rows(change, low, high, width, at):
-    """Zeros in the rows low to high of a tile."""
-    zero = spread(change[0] - change[0])
+def gather_tile(unit, thread, whole, threads, many, source, tables, sums, change):
+    """dW in a tile, or in a block of its rows: tiles that threads cannot share evenly come in a block for each of them.
+
+    A thread takes neighbouring tiles, which have lines of the cache in common.
+    """
+    source = own(source)
+    tile, block, blocks = unit % threads * (whole // threads) + unit // threads, 0, 1
+    if unit >= whole:
+        tile, block, blocks = whole + (unit - whole) // threads, (unit - whole) % threads, threads
+    lanes, width, table, tile_sums = (
+        lanes_of(pointer(change)),
+        source.post,
+        pointer(tables[thread]),
+        pointer(sums[thread]),
+    )
+    at, low, high = tile * TILE * lanes, source.pre * block // blocks, source.pre * (block + 1) // blocks
+    if not source.rows:
+        for n in range(low, high):
+            add_products(source, n, pointer(change), n * width, width, at)
+        return
+    clear(tile_sums, (high - low) * TILE * lanes)
+    for b in range(len(source.lit_count)):
+        if many:
+            G = shifted(pointer(source.g[b]), source.column + at)
+            tabulate(G, source.g.shape[2], source.rows, table)
+        add_sample(source, b, low, high, many, table, tile_sums, at)
     for row in range(low, high):
-        for vector in range(TILE):
-            place = at + vector * lanes_of(change)
-            store_first(change, row * width + place, zero, width - place)
+        for place in range(0, min(TILE * lanes, width - at), lanes):
+            total = load(tile_sums, (row - low) * TILE * lanes + place)
+            store_first(pointer(change), row * width + at + place, total, width - at - place)
 
 
 @inlined
@@ -142,10 +158,9 @@ def tabulate(G, stride, rows, table):
 
 
 @inlined
-def add_sample(source, b, low, high, many, table, change, width, at):
+def add_sample(source, b, low, high, many, table, sums, at):
     """Add what a sample's neurons from low to high contribute to a tile of dW, in four registers."""
-    lanes, rest = lanes_of(change), width - at
-    rows, bit, reach = source.rows, source.bit, source.g.shape[2]
+    lanes, rows, bit, reach = lanes_of(sums), source.rows, source.bit, source.g.shape[2]
     G = shifted(pointer(source.g[b]), source.column + at)
     words, stride = pointer(source.words[b]), source.words.shape[2]
     lit, count, first = pointer(source.lit[b]), source.lit_count[b], source.first
@@ -157,9 +172,9 @@ def add_sample(source, b, low, high, many, table, change, width, at):
             continue
         if lit[n] >= high:
             break
-        total = shifted(change, lit[n] * width + at)
-        w, x = load_first(total, 0, rest), load_first(total, lanes, rest - lanes)
-        y, z = load_first(total, 2 * lanes, rest - 2 * lanes), load_first(total, 3 * lanes, rest - 3 * lanes)
+        total = shifted(sums, (lit[n] - low) * TILE * lanes)
+        w, x = load(total, 0), load(total, lanes)
+        y, z = load(total, 2 * lanes), load(total, 3 * lanes)
         for chunk in range(0, rows, 64):
             bits = window(words, first + n, stride, bit + chunk, min(64, rows - chunk))
             place = chunk // 4 * PATTERNS * TILE * lanes
@@ -174,10 +189,10 @@ def add_sample(source, b, low, high, many, table, change, width, at):
                 w, x = w + load(row, 0), x + load(row, lanes)
                 y, z = y + load(row, 2 * lanes), z + load(row, 3 * lanes)
         w, x, y, z = add_starts(starts, shifted(start, n), pre, forward, post, w, x, y, z)
-        store_first(total, 0, w, rest)
-        store_first(total, lanes, x, rest - lanes)
-        store_first(total, 2 * lanes, y, rest - 2 * lanes)
-        store_first(total, 3 * lanes, z, rest - 3 * lanes)
+        store(total, 0, w)
+        store(total, lanes, x)
+        store(total, 2 * lanes, y)
+        store(total, 3 * lanes, z)
 
 
 @inlined

@@ -35,22 +35,38 @@ class _ReferenceModel(models.PrimitiveModel):
         super().__init__(manager, reference, manager.lookup(reference.record).get_value_type().as_pointer())
 
 
+def _copy(context, builder, record, fields):
+    """A copy of a record on the stack. Numba counts no references to arrays that belong to nobody."""
+    place = cgutils.alloca_once(builder, context.get_value_type(record))
+    for n, (field, value) in enumerate(zip(record, fields, strict=True)):
+        if isinstance(field, types.Array):
+            array = context.make_array(field)(context, builder, value)
+            array.meminfo = cgutils.get_null_value(array.meminfo.type)
+            value = array._getvalue()
+        builder.store(value, cgutils.gep_inbounds(builder, place, 0, n))
+    return place
+
+
 @intrinsic
 def reference(typing, record):
     """A reference to a named tuple, good until the function that makes it returns."""
 
     def build(context, builder, signature, arguments):
-        place = cgutils.alloca_once(builder, arguments[0].type)
-        for n, field in enumerate(record):
-            value = builder.extract_value(arguments[0], n)
-            if isinstance(field, types.Array):
-                array = context.make_array(field)(context, builder, value)
-                array.meminfo = cgutils.get_null_value(array.meminfo.type)
-                value = array._getvalue()
-            builder.store(value, cgutils.gep_inbounds(builder, place, 0, n))
-        return place
+        fields = [builder.extract_value(arguments[0], n) for n in range(len(record))]
+        return _copy(context, builder, record, fields)
 
     return Reference(record)(record), build
+
+
+@intrinsic
+def own(typing, reference):
+    """A reference to a copy of what another one refers to: nobody else sees it, so its fields may stay in registers."""
+
+    def build(context, builder, signature, arguments):
+        places = [cgutils.gep_inbounds(builder, arguments[0], 0, n) for n in range(len(reference.record))]
+        return _copy(context, builder, reference.record, [builder.load(place) for place in places])
+
+    return reference(reference), build
 
 
 @infer_getattr

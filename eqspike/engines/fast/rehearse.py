@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .draw import GROUP
+from .helpers import helpers
 from .learn import gather_dense
 from .records import Source
 
@@ -36,7 +37,7 @@ def rehearse(precision: str) -> None:
         start=empty(1, 1, 1),
         forward=empty(1, 1, 1),
     )
-    gather_dense(0, 1, 1, False, source, np.zeros(1, precision), np.zeros(1, precision))
+    gather_dense(helpers(1).desk(), False, source, *[np.zeros((1, 1), precision)] * 2, np.zeros(1, precision))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from ...kernels import compiled, inlined
 from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
-from .reference import reference
+from .reference import own, reference
+from .share import share
 from .start import begin, forget, keep_start, keep_state, pull_outputs, restore_state
 from .streams import mark
 from .transmit import transmit
@@ -41,39 +42,45 @@ from .vectors import (
 
 
 @compiled
-def present(thread, threads, layers, plan, traces, given, scratch, kept, seen):
-    """Present the samples thread, thread + threads, ... through all phases."""
-    layers, plan, traces, given = reference(layers), reference(plan), reference(traces), reference(given)
-    scratch, kept, seen = reference(scratch), reference(kept), reference(seen)
+def present(desk, layers, plan, traces, given, scratch, kept, seen):
+    """Present a batch, its samples shared out."""
+    records = reference(layers), reference(plan), reference(traces), reference(given)
+    share(desk, present_sample, (*records, reference(scratch), reference(kept), reference(seen)), len(given.keys))
+
+
+@inlined
+def present_sample(b, thread, layers, plan, traces, given, scratch, kept, seen):
+    """Present a sample through all phases."""
+    layers, plan, traces, given = own(layers), own(plan), own(traces), own(given)
+    scratch, kept, seen = own(scratch), own(kept), own(seen)
     M, rows = layers.offset[-1], scratch.state.shape[1]
     pixels, K = scratch.inputs.shape[3], len(traces.share)
     state = shifted(pointer(scratch.state), thread * rows * M)
     now, under_way = (thread + 1) * scratch.inputs.shape[1] - 1, scratch.line.shape[2]
     inputs, line = shifted(pointer(scratch.inputs), now * K * pixels), shifted(pointer(scratch.line), now * under_way)
-    for b in range(thread, len(given.keys), threads):
-        count = receive(b, thread, layers, given, scratch, kept)
-        begin(layers, given.keys[b, 1], state, rows)
-        clear(inputs, K * pixels)
-        clear(line, under_way)
-        forget(b, kept)
-        recorded = 0
-        for p in range(len(plan.steps)):
-            if plan.restore[p] >= 0:
-                restore_state(thread, plan.restore[p], scratch)
-            if plan.row[p] >= 0:
-                keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
-            pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
-            run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen)
-            count_inputs(b, p, thread, count, plan, kept, seen)
-            recorded += plan.steps[p]
-            if plan.readout[p]:
-                for n in range(layers.neurons[-1]):
-                    seen.settled[b, n] = state[layers.membrane * M + layers.offset[-2] + n]
-            if plan.keep[p] >= 0:
-                keep_state(thread, plan.keep[p], scratch)
-            if plan.row[p] >= 0:
-                rewind(b, p, thread, layers.offset, plan, traces, scratch, kept)
-        seen.broken[b] = not_a_number(state, rows * M)
+    count = receive(b, thread, layers, given, scratch, kept)
+    begin(layers, given.keys[b, 1], state, rows)
+    clear(inputs, K * pixels)
+    clear(line, under_way)
+    forget(b, kept)
+    recorded = 0
+    for p in range(len(plan.steps)):
+        if plan.restore[p] >= 0:
+            restore_state(thread, plan.restore[p], scratch)
+        if plan.row[p] >= 0:
+            keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
+        pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
+        run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen)
+        count_inputs(b, p, thread, count, plan, kept, seen)
+        recorded += plan.steps[p]
+        if plan.readout[p]:
+            for n in range(layers.neurons[-1]):
+                seen.settled[b, n] = state[layers.membrane * M + layers.offset[-2] + n]
+        if plan.keep[p] >= 0:
+            keep_state(thread, plan.keep[p], scratch)
+        if plan.row[p] >= 0:
+            rewind(b, p, thread, layers.offset, plan, traces, scratch, kept)
+    seen.broken[b] = not_a_number(state, rows * M)
 
 
 @inlined
