@@ -113,6 +113,17 @@ def test_counts_against_brute_force(name, estimator):
     np.testing.assert_array_equal(outcome.counts["neuron_updates"], [4 * 15 * n for n in lengths])
 
 
+def test_zero_weights_of_a_way_down_of_its_own_are_counted():
+    """Where the way up has none."""
+    values, batch = parameters((9, 7, 5, 3)), samples(4, 9, 3)
+    learner = make("fast", network((7, 5), "hardware.feedback.kind=own"), values)
+    learner.hardware.down[: 7 * 5] = 0  # from the second hidden layer to the first
+    recording = learner.present(batch, learner.model.free(), record=True).recording
+    second = recording.spikes[2].sum()
+    assert second > 0
+    np.testing.assert_array_equal(learner.predict(batch).counts["zero_weight_events"], [7 * second, 0, 0])
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_threads_give_the_same_bits(precision):
     settings = network((30, 20), f"engine.precision={precision}")

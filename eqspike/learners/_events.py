@@ -52,7 +52,8 @@ def _schedule(phases: tuple[Phase, ...], names: tuple[str, ...]) -> tuple[Rows, 
 def _of_zero_weights(spikes: Sequence[NDArray[np.int64]], acting: Parameters) -> Rows:
     """Those of the synaptic events whose weight is exactly zero [P]."""
     found = np.zeros(len(spikes[0]), np.int64)
-    if count_zeros(acting.vector):
+    apart = acting.down[1:] if acting.down is not acting.weights else []
+    if any(count_zeros(weights.reshape(-1)) for weights in (acting.synapses, *apart)):
         for layer, zeros in zip(spikes, zero_fan_out(acting)):
             found += layer @ zeros
     return found

@@ -158,8 +158,8 @@ class Spiking(Learner):
 
     def _of_missed(self, batch: Batch) -> tuple[Parameters, Outcome]:
         """Of the samples that are not right by the margin, simulated again, with the same spikes; the others have their free phase alone."""
-        phases = self.model.free()
-        presentation = self.present(self._dropped(batch), phases)
+        batch, phases = self._dropped(batch), self.model.free()
+        presentation = self.present(batch, phases)
         seen = self._outcome(presentation, phases, len(batch))
         plasticity: Any = self.model.plasticity
         chosen = missed(presentation.readout, batch.labels, plasticity.margin, self.model.readout_rate)
@@ -226,8 +226,8 @@ class Spiking(Learner):
         return float(plasticity.dropout)
 
     def _dropped(self, batch: Batch) -> Batch:
-        """The batch, with the neurons that are silent in a training presentation."""
-        if not self._dropout:
+        """The batch, with the neurons that are silent in a training presentation, unless it says so already."""
+        if not self._dropout or batch.alive is not None:
             return batch
         return replace(batch, alive=alive(batch, self.parameters.sizes, self._dropout, self.model.seed))
 

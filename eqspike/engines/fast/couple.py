@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ...kernels import compiled
 from ...model.couplings import Coupling
 from ...model.couplings.dense import Dense
 from .deliver import address, list_geometry, listed, rows
@@ -20,6 +21,8 @@ from .helpers import Helpers
 from .learn import gather_dense, gather_listed
 from .records import Source
 from .vectors import aligned, lanes
+
+SIDE = 16
 
 
 class Way(ABC):
@@ -89,7 +92,7 @@ class Rows(Way):
             self._up = aligned((pre, padded(post)), self.dtype)
             self._down = aligned((post, padded(pre)), self.dtype)
         self._up[:, :post] = up
-        self._down[:, :pre] = down.T
+        transpose(down, self._down)
         return self._up, self._down
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
@@ -98,6 +101,16 @@ class Rows(Way):
             self._tables = aligned((helpers.count, size), self.dtype)
             self._sums = aligned((helpers.count, source.pre * TILE * lanes(self.dtype)), self.dtype)
         gather_dense(helpers.desk(), many, source, self._tables, self._sums, change)
+
+
+@compiled
+def transpose(source, target):  # type: ignore[no-untyped-def]
+    """target[n, m] = source[m, n], in squares that stay in the first cache."""
+    for low in range(0, source.shape[0], SIDE):
+        for left in range(0, source.shape[1], SIDE):
+            for n in range(left, min(left + SIDE, source.shape[1])):
+                for m in range(low, min(low + SIDE, source.shape[0])):
+                    target[n, m] = source[m, n]
 
 
 WAYS: dict[type[Coupling], type[Way]] = {Dense: Rows}

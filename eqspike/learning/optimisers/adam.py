@@ -16,7 +16,7 @@ from pydantic import Field
 from ...kernels import compiled
 from ...model.parameters import Parameters
 from ...reading import refill
-from . import OptimiserSettings, optimisers, scale
+from . import OptimiserSettings, optimisers
 
 MOST = 0.999999  # of what is kept: in float32, more is 1
 
@@ -37,38 +37,39 @@ class Adam:
 
     def __init__(self, settings: AdamSettings, parameters: Parameters) -> None:
         self.settings, self.steps = settings, 0
-        self.mean, self.square = (np.zeros_like(parameters.vector) for _ in range(2))
+        self.mean, self.square = (Parameters(parameters.couplings, parameters.vector.dtype) for _ in range(2))
 
     def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
         """The update above, in the gradient's memory."""
         self.steps += 1
         number, settings = gradient.vector.dtype.type, self.settings
         corrections = (1 - beta**self.steps for beta in (settings.beta1, settings.beta2))
-        _adapt(
-            *(gradient.vector, self.mean, self.square),
-            *(number(value) for value in (settings.beta1, settings.beta2, settings.epsilon, *corrections)),
-        )
-        return scale(gradient, rates)
+        constants = [number(c) for c in (settings.beta1, settings.beta2, settings.epsilon, *corrections)]
+        for part in ("weights", "biases"):
+            arrays = (getattr(of, part) for of in (gradient, self.mean, self.square))
+            for *three, rate in zip(*arrays, rates, strict=True):
+                _adapt(*(array.reshape(-1) for array in three), *constants, number(rate))
+        return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Means and number of steps."""
-        return {"mean": self.mean, "square": self.square, "steps": np.array(self.steps)}
+        return {"mean": self.mean.vector, "square": self.square.vector, "steps": np.array(self.steps)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with these."""
         steps = np.array(self.steps)
-        refill(self.mean, state, "mean")
-        refill(self.square, state, "square", low=0)
+        refill(self.mean.vector, state, "mean")
+        refill(self.square.vector, state, "square", low=0)
         refill(steps, state, "steps", low=0)
         self.steps = int(steps)
 
 
 @compiled
-def _adapt(gradient, mean, square, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
-    """One pass over all parameters: NumPy's dozen cost as much as a batch."""
+def _adapt(gradient, mean, square, beta1, beta2, epsilon, correction1, correction2, rate):  # type: ignore[no-untyped-def]
+    """One pass over the weights or biases of a layer: NumPy's dozen cost as much as a batch."""
     one = beta1 / beta1 if beta1 > 0 else beta1 + 1  # in the arrays' precision
     for i in range(len(gradient)):
         g = gradient[i]
         mean[i] = beta1 * mean[i] + (one - beta1) * g
         square[i] = beta2 * square[i] + (one - beta2) * g * g
-        gradient[i] = (mean[i] / correction1) / (np.sqrt(square[i] / correction2) + epsilon)
+        gradient[i] = (mean[i] / correction1) / (np.sqrt(square[i] / correction2) + epsilon) * rate
