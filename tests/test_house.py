@@ -29,10 +29,10 @@ FLOORS = [  # a package or module imports only from those above it, and from its
         "compiled_randomness",
         "resources",
     ),
-    *("data", "model", "engines", "learning.optimisers", "learning.schedules", "leaves", "experiments"),
+    *("data", "model", "engines", "learning.arithmetic", "learning.optimisers", "learning.schedules", "leaves"),
     *(
+        "experiments",
         "learning.work",
-        "learning.arithmetic",
         "learning.learner",
         "learning.contract",
         "learning.health",

@@ -71,6 +71,22 @@ def test_momentum_is_polyaks(momentum, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_what_fades_becomes_zero(name, dtype):
+    """Not one of the numbers below the smallest normal one, which slow every later step down."""
+    one, tiny = made(name, dtype), np.finfo(dtype).tiny
+    given_ = gradients(dtype)[0]
+    given_.vector[:] = tiny * np.geomspace(0.3, 1e6, len(given_.vector)) * np.sign(given_.vector)
+    one.update(given_.copy(), RATES)
+    given_.vector[:] = 0
+    for _ in range(200):
+        one.update(given_.copy(), RATES)
+        kept = np.concatenate([value.ravel() for key, value in one.state().items() if key != "steps"])
+        assert ((kept == 0) | (np.abs(kept) >= tiny)).all()
+    assert (kept == 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("beta1", "beta2", "epsilon"), [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-2), (0.0, 0.0, 1e-3)])
 def test_adam_is_algorithm_1_of_its_paper(beta1, beta2, epsilon, dtype):
     given_, mean, square, theirs = gradients(dtype), 0.0, 0.0, []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernels import compiled
+from ..kernels import compiled, inlined
 
 
 @compiled(fastmath={"reassoc", "contract"})
@@ -30,3 +30,13 @@ def add_scaled(values, factor, others):  # type: ignore[no-untyped-def]
     """values += factor * others"""
     for n in range(len(values)):
         values[n] += factor * others[n]
+
+
+@inlined
+def flushed(value, tiny):  # type: ignore[no-untyped-def]
+    """0 in place of a number below the `tiny` of its type.
+
+    What an optimiser keeps of a weight that gets no gradient fades for ever, and arithmetic with such numbers takes a hundred times
+    as long.
+    """
+    return value if value >= tiny or value <= -tiny else tiny - tiny

@@ -18,7 +18,7 @@ from .deliver import address, list_geometry, listed, rows
 from .draw import padded
 from .drive import PATTERNS, TILE, drive_dense, drive_listed, drives
 from .helpers import Helpers
-from .learn import gather_dense, gather_listed
+from .learn import gather_dense, gather_listed, gather_products
 from .records import Source
 from .vectors import aligned, lanes
 
@@ -96,6 +96,9 @@ class Rows(Way):
         return self._up, self._down
 
     def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
+        if not source.rows:
+            gather_products(helpers.desk(), source, np.zeros((helpers.count, len(source.start)), np.int64), change)
+            return
         size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
         if self._tables is None or self._tables.shape != (helpers.count, size):
             self._tables = aligned((helpers.count, size), self.dtype)

@@ -35,6 +35,8 @@ from .vectors import (
     where,
 )
 
+BLOCK = 16  # rows of dW that are written in one piece
+
 
 @inlined
 def rewind(b, p, thread, offset, plan, traces, scratch, kept):
@@ -122,10 +124,6 @@ def gather_tile(unit, thread, whole, threads, many, source, tables, sums, change
         pointer(sums[thread]),
     )
     at, low, high = tile * TILE * lanes, source.pre * block // blocks, source.pre * (block + 1) // blocks
-    if not source.rows:
-        for n in range(low, high):
-            add_products(source, n, pointer(change), n * width, width, at)
-        return
     clear(tile_sums, (high - low) * TILE * lanes)
     for b in range(len(source.lit_count)):
         if many:
@@ -206,21 +204,35 @@ def add_starts(starts, start, pre, forward, post, w, x, y, z):
     return w, x, y, z
 
 
+@compiled
+def gather_products(desk, source, shown, change):
+    """dW of a dense coupling above neurons that do not spike, flat: a product for each sample. Blocks of its rows are shared out."""
+    share(desk, gather_rows, (reference(source), shown, change), (source.pre + BLOCK - 1) // BLOCK)
+
+
 @inlined
-def add_products(source, n, change, row, width, at):
-    """Write what a neuron without spikes contributes to a tile of its row of dW: a product for each sample."""
-    lanes, rest = lanes_of(change), width - at
-    starts, pre, post = source.start.shape[1] * source.start.shape[2], source.start.shape[3], source.forward.shape[3]
-    w = spread(change[0] - change[0])
-    x, y, z = w, w, w
-    for b in range(len(source.start)):
-        start = shifted(pointer(source.start[b]), source.first + n)
-        forward = shifted(pointer(source.forward[b]), source.column + at)
-        w, x, y, z = add_starts(starts, start, pre, forward, post, w, x, y, z)
-    store_first(change, row + at, w, rest)
-    store_first(change, row + at + lanes, x, rest - lanes)
-    store_first(change, row + at + 2 * lanes, y, rest - 2 * lanes)
-    store_first(change, row + at + 3 * lanes, z, rest - 3 * lanes)
+def gather_rows(unit, thread, source, shown, change):
+    """Write a block of rows. Products with 0 are left out: `shown` has room for the samples of a neuron that are not 0."""
+    source = own(source)
+    lanes, width, these = lanes_of(pointer(change)), source.post, pointer(shown[thread])
+    for n in range(unit * BLOCK, min((unit + 1) * BLOCK, source.pre)):
+        count = 0
+        for b in range(len(source.start)):
+            these[count] = b
+            count += int64(source.start[b, 0, 0, source.first + n] != 0)
+        for at in range(0, width, TILE * lanes):
+            total, rest = shifted(pointer(change), n * width + at), width - at
+            w = spread(change[0] - change[0])
+            x, y, z = w, w, w
+            for k in range(count):
+                b = these[k]
+                start = shifted(pointer(source.start[b]), source.first + n)
+                forward = shifted(pointer(source.forward[b]), source.column + at)
+                w, x, y, z = add_starts(1, start, 0, forward, 0, w, x, y, z)
+            store_first(total, 0, w, rest)
+            store_first(total, lanes, x, rest - lanes)
+            store_first(total, 2 * lanes, y, rest - 2 * lanes)
+            store_first(total, 3 * lanes, z, rest - 3 * lanes)
 
 
 @compiled

@@ -16,6 +16,7 @@ from pydantic import Field
 from ...kernels import compiled
 from ...model.parameters import Parameters
 from ...reading import refill
+from ..arithmetic import flushed
 from . import OptimiserSettings, optimisers
 
 MOST = 0.999999  # of what is kept: in float32, more is 1
@@ -44,7 +45,8 @@ class Adam:
         self.steps += 1
         number, settings = gradient.vector.dtype.type, self.settings
         corrections = (1 - beta**self.steps for beta in (settings.beta1, settings.beta2))
-        constants = [number(c) for c in (settings.beta1, settings.beta2, settings.epsilon, *corrections)]
+        tiny = np.finfo(number).tiny
+        constants = [number(c) for c in (settings.beta1, settings.beta2, settings.epsilon, *corrections, tiny)]
         for part in ("weights", "biases"):
             arrays = (getattr(of, part) for of in (gradient, self.mean, self.square))
             for *three, rate in zip(*arrays, rates, strict=True):
@@ -65,11 +67,11 @@ class Adam:
 
 
 @compiled
-def _adapt(gradient, mean, square, beta1, beta2, epsilon, correction1, correction2, rate):  # type: ignore[no-untyped-def]
+def _adapt(gradient, mean, square, beta1, beta2, epsilon, correction1, correction2, tiny, rate):  # type: ignore[no-untyped-def]
     """One pass over the weights or biases of a layer: NumPy's dozen cost as much as a batch."""
     one = beta1 / beta1 if beta1 > 0 else beta1 + 1  # in the arrays' precision
     for i in range(len(gradient)):
         g = gradient[i]
-        mean[i] = beta1 * mean[i] + (one - beta1) * g
-        square[i] = beta2 * square[i] + (one - beta2) * g * g
+        mean[i] = flushed(beta1 * mean[i] + (one - beta1) * g, tiny)
+        square[i] = flushed(beta2 * square[i] + (one - beta2) * g * g, tiny)
         gradient[i] = (mean[i] / correction1) / (np.sqrt(square[i] / correction2) + epsilon) * rate

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...kernels import compiled
 from ...model.parameters import Parameters
 from ...reading import refill
-from . import OptimiserSettings, optimisers, scale
+from ..arithmetic import flushed
+from . import OptimiserSettings, optimisers
 
 
 class MomentumSettings(OptimiserSettings):
@@ -31,10 +34,12 @@ class Momentum:
 
     def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
         """rate * velocity, in the gradient's memory."""
-        self.velocity.vector *= self.velocity.vector.dtype.type(self.momentum)
-        self.velocity.vector += gradient.vector
-        gradient.vector[:] = self.velocity.vector
-        return scale(gradient, rates)
+        number = gradient.vector.dtype.type
+        for part in ("weights", "biases"):
+            for slope, velocity, rate in zip(getattr(gradient, part), getattr(self.velocity, part), rates, strict=True):
+                constants = number(self.momentum), np.finfo(number).tiny, number(rate)
+                _roll(slope.reshape(-1), velocity.reshape(-1), *constants)
+        return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The velocity."""
@@ -43,3 +48,11 @@ class Momentum:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on with this velocity."""
         refill(self.velocity.vector, state, "velocity")
+
+
+@compiled
+def _roll(gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
+    """One pass over the weights or biases of a layer."""
+    for i in range(len(gradient)):
+        velocity[i] = flushed(momentum * velocity[i] + gradient[i], tiny)
+        gradient[i] = velocity[i] * rate
