@@ -14,8 +14,9 @@ from numba import uint64
 from shared import seconds
 
 from eqspike.engines.fast.streams import spiking
-from eqspike.engines.fast.vectors import aligned, fma, load, pointer, spread, store
+from eqspike.engines.fast.vectors import fma, load, spread, store
 from eqspike.kernels import compiled
+from eqspike.memory import aligned, pointer
 from eqspike.randomness import GOLDEN
 
 LANES = 16  # float32 numbers in a vector

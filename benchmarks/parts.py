@@ -20,9 +20,10 @@ from shared import trainer
 from eqspike import Batch
 from eqspike.engines.fast.draw import GROUP, draw, receive
 from eqspike.engines.fast.step import deliver, present
-from eqspike.engines.fast.vectors import aligned, copy, pointer, shifted
+from eqspike.engines.fast.vectors import copy
 from eqspike.kernels import compiled
 from eqspike.learners.spiking import Spiking
+from eqspike.memory import aligned, pointer, shifted
 
 PARTS = ("draw", "drive", "step", "deliver", "gather", "rest")
 

@@ -33,7 +33,10 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 PACKAGE = Path(__file__).parent
-SOURCES = ("kernels.py", "*randomness.py", "engines/fast/*.py", "rates/*.py", "learning/**/*.py", "model/hardware/*.py")
+SOURCES = (
+    *("kernels.py", "memory.py", "share.py", "arithmetic.py", "*randomness.py"),
+    *("engines/fast/*.py", "rates/*.py", "learning/**/*.py", "model/hardware/*.py"),
+)
 GENERATIONS = 4  # directories of other states that are left alone
 
 
@@ -235,9 +238,11 @@ class _PartCompiler(_Compiler):
     code = _Part
 
 
-def inlined(function: Callable[..., Any]) -> Any:
+def inlined(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """A decorator: a function that compiled functions call, made a part of them."""
-    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    if function is None:
+        return lambda function: inlined(function, **options)
+    options |= {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return njit(nogil=True, error_model="numpy", pipeline_class=_PartCompiler, **options)(function)
 
 

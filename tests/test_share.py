@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eqspike.engines.fast.helpers import Helpers
-from eqspike.engines.fast.share import ASLEEP, FREE, STATE, TAKEN, look, make_room, put, share
-from eqspike.engines.fast.vectors import pointer
+from eqspike.helpers import Helpers
 from eqspike.kernels import compiled, inlined
+from eqspike.memory import pointer
+from eqspike.share import ASLEEP, FREE, STATE, TAKEN, look, make_room, put, share
 
 
 @inlined

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..learning.arithmetic import count_zeros
+from ..arithmetic import count_zeros
+from ..helpers import desk
 from ..model.fans import Fans, zero_fan_out
 from ..model.parameters import Parameters
 from ..model.schedule import Phase
@@ -53,7 +54,7 @@ def _of_zero_weights(spikes: Sequence[NDArray[np.int64]], acting: Parameters) ->
     """Those of the synaptic events whose weight is exactly zero [P]."""
     found = np.zeros(len(spikes[0]), np.int64)
     apart = acting.down[1:] if acting.down is not acting.weights else []
-    if any(count_zeros(weights.reshape(-1)) for weights in (acting.synapses, *apart)):
+    if any(count_zeros(desk(), weights.reshape(-1)) for weights in (acting.synapses, *apart)):
         for layer, zeros in zip(spikes, zero_fan_out(acting)):
             found += layer @ zeros
     return found

@@ -107,7 +107,7 @@ class Hopfield(Learner):
         self.estimator, self.beta_sign, self.margin, self.seed = estimator, beta_sign, margin, seed
         self.phases = phase_names(self.schedule(beta))
         self._change = Parameters(parameters.couplings, self.dtype)  # used again: fresh memory is slow
-        self._crew = crew(threads)
+        self._crew, self.threads = crew(threads), threads
         if persistent and samples is None:
             raise EqspikeError("persistent states need the number of training samples: give samples")
         shape = samples or 0, sum(parameters.sizes[1:])

@@ -125,7 +125,7 @@ class Spiking(Learner):
         if plasticity.continual:
             check_model(self.model)
         self.engine = engines[experiment.engine.name](self.model, experiment.engine)
-        self.phases = phase_names(self.model.training())
+        self.phases, self.threads = phase_names(self.model.training()), experiment.engine.threads
 
     @classmethod
     def build(cls, experiment: Any, parameters: Parameters, samples: int) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def _check_count(name: str, count: Any, phases: int, layers: int | None) -> None
         raise EqspikeError(f"the learner's count {name!r} lies below 0, or its shape is not that of such a count")
 
 
+@lru_cache
 def _is_name(text: str) -> bool:
     """Whether it can name something in a file."""
     content = text.encode("utf-8", "replace")

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arithmetic import squares
 from ..errors import EqspikeError
+from ..helpers import desk
 from ..model.parameters import Parameters
-from .arithmetic import squares
 from .learner import Outcome
 
 WINDOW = 50  # batches over which activity is averaged
@@ -72,7 +73,7 @@ class Monitor:
     def _weights(self, parameters: Parameters) -> list[Sickness]:
         found = []
         for n, (weights, norm) in enumerate(zip(parameters.weights, self.norms), 1):
-            now = np.sqrt(squares(weights.reshape(-1)))
+            now = np.sqrt(squares(desk(), weights.reshape(-1)))
             if not np.isfinite(now):
                 found.append(
                     Sickness(f"weight matrix {n}", "is no longer a number", "lower training.learning_rates", fatal=True)

@@ -64,6 +64,7 @@ class Learner(ABC):
 
     Settings: ClassVar[type[Experiment]] = Experiment
     counted: ClassVar[tuple[str, ...] | None] = None  # names of its counts; None: it does not say
+    threads: int | None = 1  # that share what is done with all parameters after a batch; None: one a core
     phases: tuple[str, ...] = ("all",)  # names along the first axis of every count, for instance ("free", "nudged+")
 
     def __init__(self, parameters: Parameters) -> None:

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arithmetic import add_scaled
 from ..data.augment import augmented
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
 from ..experiments import TEST_BATCH, Experiment
+from ..helpers import at_work, desk
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
 from ..threads import blas_on_one_thread
-from .arithmetic import add_scaled
 from .contract import check_activity, check_form
 from .health import Sickness, TrainingStopped
 from .learner import Learner, Outcome
@@ -97,8 +98,13 @@ def train(
     random numbers, whatever the weights are by then; `Position.start(learner, epoch=4)` begins at another epoch. Raises
     TrainingStopped where going on is pointless.
     """
+    with at_work(learner.threads):
+        return _train(learner, dataset, experiment, hooks, position or Position.start(learner))
+
+
+def _train(learner: Learner, dataset: Dataset, experiment: Experiment, hooks: Hooks, at: Position) -> list[Epoch]:
     samples, settings = len(dataset.train), experiment.training
-    at, history, compiled = position or Position.start(learner), [], set[int]()
+    history, compiled = list[Epoch](), set[int]()
     optimiser, average = at.connect(learner, experiment)
     while at.epoch <= settings.epochs:
         order = generator(experiment.seed, ORDER, epoch=at.epoch).permutation(samples)
@@ -152,7 +158,7 @@ def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Exp
     update = optimiser.update(gradient, rates)
     for slope, weights, rate, decay in zip(update.weights, learner.parameters.weights, rates, decays, strict=True):
         if decay:
-            add_scaled(slope.reshape(-1), weights.dtype.type(rate * decay), weights.reshape(-1))
+            add_scaled(desk(), slope.reshape(-1), weights.dtype.type(rate * decay), weights.reshape(-1))
     learner.write(update, batch, factor_at(experiment, batch.epoch, share))
     return outcome
 
@@ -212,7 +218,8 @@ def evaluate(
     for first in range(0, len(images), TEST_BATCH):
         batch = make_batch(images, np.arange(first, min(first + TEST_BATCH, len(images))), 0, "test")
         learner.check(batch)
-        outcome = learner.predict(batch)
+        with at_work(learner.threads):
+            outcome = learner.predict(batch)
         check_form(learner, outcome, len(batch))
         check_activity(outcome)
         predicted.append(outcome.predicted)

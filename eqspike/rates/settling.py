@@ -20,13 +20,12 @@ from ..engines.fast.vectors import (
     lanes_of,
     load,
     load_first,
-    pointer,
-    shifted,
     spread,
     store,
     store_first,
 )
 from ..kernels import compiled, inlined
+from ..memory import pointer, shifted
 from ..model.couplings import Coupling
 
 WIDE = 64  # neurons; between dense layers of at least as many, only units that moved send

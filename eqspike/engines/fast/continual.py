@@ -9,6 +9,7 @@ from __future__ import annotations
 from numba import uint64
 
 from ...kernels import compiled, inlined
+from ...memory import pointer, shifted
 from .draw import light
 from .drive import list_pixels
 from .reference import reference
@@ -26,7 +27,7 @@ from .step import (
     trace_inputs,
 )
 from .transmit import transmit
-from .vectors import clear, fma, lanes_of, load, pointer, shifted, spread, store
+from .vectors import clear, fma, lanes_of, load, spread, store
 
 
 @compiled

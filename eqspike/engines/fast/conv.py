@@ -14,16 +14,17 @@ import numpy as np
 from numba import uint64
 from numpy.typing import DTypeLike, NDArray
 
+from ...helpers import Helpers
 from ...kernels import compiled, inlined
+from ...memory import pointer, shifted
 from ...model.couplings.conv import Conv, map_of
+from ...share import share
 from .couple import WAYS, Way
 from .deliver import address
-from .helpers import Helpers
 from .learn import window
 from .records import Source
 from .reference import own, reference
-from .share import share
-from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, pointer, shifted, spread, store_first
+from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, spread, store_first
 
 
 def patches(weights: Any, geometry: Any, spiking: Any, count: int, kick: float, target: Any) -> None:

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ...helpers import Helpers
 from ...kernels import compiled
+from ...memory import aligned
 from ...model.couplings import Coupling
 from ...model.couplings.dense import Dense
 from .deliver import address, list_geometry, listed, rows
 from .draw import padded
 from .drive import PATTERNS, TILE, drive_dense, drive_listed, drives
-from .helpers import Helpers
 from .learn import gather_dense, gather_listed, gather_products
 from .records import Source
-from .vectors import aligned, lanes
+from .vectors import lanes
 
 SIDE = 16
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from numba import uint64
 
 from ...kernels import inlined
+from ...memory import call, pointer, shifted
 from ...randomness import GOLDEN
 from .streams import mark, spiking
-from .vectors import call, clear, pointer, shifted
+from .vectors import clear
 
 GROUP = 16
 

@@ -12,8 +12,9 @@ from typing import Any
 from numba import int64, types, uint64
 
 from ...kernels import inlined
+from ...memory import call, shifted
 from .draw import GROUP
-from .vectors import call, clear, lanes_of, load, load_first, lowest_bit, shifted, spread, store
+from .vectors import clear, lanes_of, load, load_first, lowest_bit, spread, store
 
 PATTERNS = 16  # of four rows
 TILE = 4  # vectors

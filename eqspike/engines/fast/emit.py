@@ -11,8 +11,9 @@ from typing import Any
 from llvmlite import ir
 
 from ...errors import EqspikeError
+from ...memory import declared
 from ...model import text
-from .vectors import declared, splat
+from .vectors import splat
 
 I64 = ir.IntType(64)
 LLVM_FUNCTIONS = {"exp": "exp", "log": "log", "sqrt": "sqrt", "sin": "sin", "cos": "cos", "abs": "fabs"}

@@ -13,6 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from ... import kernels
 from ...data.batch import Batch
+from ...helpers import helpers
+from ...memory import aligned
 from ...model.continual import check_presented
 from ...model.couplings.dense import Dense
 from ...model.encodings import Direct, Drawn, Timed, raster
@@ -24,12 +26,11 @@ from .. import Engine, EngineSettings, NotANumber, Presentation, engines
 from .continual import present_moving
 from .draw import GROUP, padded
 from .drive import PATTERNS, STRIP, TILE
-from .helpers import helpers
 from .layout import Layout
 from .learn import gather_dense
 from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
-from .vectors import aligned, lanes
+from .vectors import lanes
 
 APART = 16  # words between what two threads write all the time: cores pass each other whole lines of the cache
 
@@ -206,6 +207,8 @@ class FastEngine(Engine):
 
     def _check(self, broken: NDArray[np.int64], batch: Batch) -> None:
         """Raise NotANumber for a state that is not a number."""
+        if not broken.any():
+            return
         for sample, place in zip(batch.samples[broken > 0], broken[broken > 0] - 1):
             variable, neuron = divmod(int(place), self._layout.row)
             layer = int(np.searchsorted(self._layout.offset, neuron, side="right")) - 1

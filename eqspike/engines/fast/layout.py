@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...memory import aligned
 from ...model.parameters import Parameters
 from ...model.recording import Recording
 from ...model.schedule import Phase, sources
@@ -22,7 +23,7 @@ from .neuron import Layer
 from .neuron_code import Compiled
 from .records import Layers, Moving, Plan, Seen, Traces
 from .transmit import astray, strays
-from .vectors import aligned, lanes
+from .vectors import lanes
 
 
 class Layout:

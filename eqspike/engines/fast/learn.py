@@ -17,23 +17,12 @@ from __future__ import annotations
 from numba import int64, uint64
 
 from ...kernels import compiled, inlined
+from ...memory import pointer, shifted
+from ...share import share
 from .draw import GROUP
 from .drive import PATTERNS, TILE, write_patterns
 from .reference import own, reference
-from .share import share
-from .vectors import (
-    clear,
-    fma,
-    lanes_of,
-    load,
-    lowest_bit,
-    pointer,
-    shifted,
-    spread,
-    store,
-    store_first,
-    where,
-)
+from .vectors import clear, fma, lanes_of, load, lowest_bit, spread, store, store_first, where
 
 BLOCK = 16  # rows of dW that are written in one piece
 

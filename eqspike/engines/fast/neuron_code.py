@@ -17,10 +17,10 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import DTypeLike
 
+from ...memory import LINE
 from ...model import text
 from .emit import I64, Emitter, loop
 from .neuron import WAIT, Layer
-from .vectors import BYTES
 
 I32, VOID = ir.IntType(32), ir.VoidType()
 
@@ -53,7 +53,7 @@ class Compiled:
 def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
     """advance(state, stride, numbers, b, bits, vectors): rows of `state` are `stride` numbers apart."""
     align = 4 if isinstance(element, ir.FloatType) else 8
-    width = BYTES // align
+    width = LINE // align
     number, mask = element.as_pointer(), ir.IntType(width).as_pointer()
     function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, number, mask, I64]), "advance")
     state, stride, numbers, drive, bits, vectors = function.args

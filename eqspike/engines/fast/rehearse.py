@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ...helpers import helpers
 from .draw import GROUP
-from .helpers import helpers
 from .learn import gather_dense
 from .records import Source
 

@@ -6,7 +6,8 @@ from numba import uint64
 
 from ...compiled_randomness import uniform
 from ...kernels import inlined
-from .vectors import clear, copy, pointer, shifted
+from ...memory import pointer, shifted
+from .vectors import clear, copy
 
 
 @inlined

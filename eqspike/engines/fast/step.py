@@ -16,29 +16,16 @@ from __future__ import annotations
 from numba import int64, uint64
 
 from ...kernels import compiled, inlined
+from ...memory import call, pointer, shifted
+from ...share import share
 from .draw import GROUP, receive
 from .learn import rewind
 from .records import At
 from .reference import own, reference
-from .share import share
 from .start import begin, forget, keep_start, keep_state, pull_outputs, restore_state
 from .streams import mark
 from .transmit import transmit
-from .vectors import (
-    call,
-    clear,
-    copy,
-    count_bits,
-    fma,
-    lanes_of,
-    load,
-    lowest_bit,
-    pointer,
-    shifted,
-    spread,
-    store,
-    where,
-)
+from .vectors import clear, copy, count_bits, fma, lanes_of, load, lowest_bit, spread, store, where
 
 
 @compiled

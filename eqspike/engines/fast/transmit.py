@@ -11,7 +11,8 @@ from numba import types, uint64
 
 from ...compiled_randomness import uniform
 from ...kernels import inlined
-from .vectors import call, copy, lowest_bit, pointer, shifted
+from ...memory import call, pointer, shifted
+from .vectors import copy, lowest_bit
 
 
 @inlined

@@ -1,7 +1,6 @@
 """Vectors as values in Numba: 64 bytes, 16 numbers of float32 or 8 of float64, whatever the processor's registers hold.
 
-LLVM splits them where registers are shorter, so every processor computes the same sums in the same order. Inner loops read and
-write through pointers (`pointer(array)`), at places that the caller vouches for: nothing is checked, nothing is counted.
+LLVM splits them where registers are shorter, so every processor computes the same sums in the same order.
 """
 
 from __future__ import annotations
@@ -14,28 +13,14 @@ from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
-from numpy.typing import NDArray
 
 from ...kernels import inlined
-
-BYTES = 64  # of a vector
+from ...memory import LINE, declared
 
 
 def lanes(dtype: Any) -> int:
     """Numbers in a vector."""
-    return BYTES // int(np.dtype(dtype).itemsize)
-
-
-def aligned(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Zeros that begin where a line of the cache does: a vector that lies across two lines costs two loads.
-
-    A tile of four vectors may be read beyond the last number: behind it there is memory that belongs to nobody else.
-    """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + 5 * BYTES, np.uint8)
-    first = -raw.ctypes.data % BYTES
-    numbers: NDArray[Any] = raw[first : first + size].view(dtype).reshape(shape)
-    return numbers
+    return LINE // int(np.dtype(dtype).itemsize)
 
 
 class Vector(types.Type):
@@ -51,7 +36,7 @@ class Vector(types.Type):
 
     @property
     def lanes(self) -> int:
-        return BYTES * 8 // int(self.dtype.bitwidth)
+        return LINE * 8 // int(self.dtype.bitwidth)
 
 
 @register_model(Vector)
@@ -67,26 +52,6 @@ def place_of(builder: ir.IRBuilder, pointer: Any, index: Any, target: ir.Type) -
 
 def _align(pointer: types.CPointer) -> int:
     return int(pointer.dtype.bitwidth) // 8
-
-
-@intrinsic
-def pointer(typing, array):
-    """Where the numbers of an array begin; `pointer(array)[n]` is its n-th number in memory."""
-
-    def build(context, builder, signature, arguments):
-        return context.make_array(array)(context, builder, arguments[0]).data
-
-    return types.CPointer(array.dtype)(array), build
-
-
-@intrinsic
-def shifted(typing, pointer, index):
-    """The pointer to a place further on."""
-
-    def build(context, builder, signature, arguments):
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return pointer(pointer, types.intp), build
 
 
 @intrinsic
@@ -122,11 +87,6 @@ def splat(builder: ir.IRBuilder, value: Any, width: int) -> Any:
     empty = ir.Constant(ir.VectorType(value.type, width), ir.Undefined)
     one = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
-
-
-def declared(builder: ir.IRBuilder, name: str, returned: ir.Type, arguments: list[ir.Type]) -> Any:
-    functions = builder.module.globals
-    return functions.get(name) or ir.Function(builder.module, ir.FunctionType(returned, arguments), name)
 
 
 def _suffix(vector: Vector) -> str:
@@ -225,18 +185,6 @@ def _binary(operation: Any, instruction: str) -> None:
 
 for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
     _binary(_operation, _instruction)
-
-
-@intrinsic
-def call(typing, address, arguments):
-    """Call the compiled function at this address with a tuple of arguments; it returns nothing."""
-
-    def build(context, builder, signature, values):
-        types_ = [context.get_value_type(argument) for argument in arguments]
-        function = builder.inttoptr(values[0], ir.FunctionType(ir.VoidType(), types_).as_pointer())
-        builder.call(function, [builder.extract_value(values[1], n) for n in range(len(types_))])
-
-    return types.void(address, arguments), build
 
 
 def _unary(name: str) -> Any:

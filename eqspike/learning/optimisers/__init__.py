@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar, Protocol
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...arithmetic import multiply
+from ...helpers import desk
 from ...model.parameters import Parameters
 from ...registry import Registry
 from ...settings import Part, Text
@@ -50,5 +52,5 @@ def scale(parameters: Parameters, rates: Sequence[float]) -> Parameters:
     number = parameters.vector.dtype.type
     for values in (parameters.weights, parameters.biases):
         for value, rate in zip(values, rates, strict=True):
-            value *= number(rate)
+            multiply(desk(), value.reshape(-1), number(rate))
     return parameters

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ...kernels import compiled
+from ...arithmetic import flushed, part, parts
+from ...helpers import desk
+from ...kernels import compiled, inlined
 from ...model.parameters import Parameters
 from ...reading import refill
-from ..arithmetic import flushed
+from ...share import share
 from . import OptimiserSettings, optimisers
 
 MOST = 0.999999  # of what is kept: in float32, more is 1
@@ -47,10 +49,10 @@ class Adam:
         corrections = (1 - beta**self.steps for beta in (settings.beta1, settings.beta2))
         tiny = np.finfo(number).tiny
         constants = [number(c) for c in (settings.beta1, settings.beta2, settings.epsilon, *corrections, tiny)]
-        for part in ("weights", "biases"):
-            arrays = (getattr(of, part) for of in (gradient, self.mean, self.square))
+        for kind in ("weights", "biases"):
+            arrays = (getattr(of, kind) for of in (gradient, self.mean, self.square))
             for *three, rate in zip(*arrays, rates, strict=True):
-                _adapt(*(array.reshape(-1) for array in three), *constants, number(rate))
+                _adapt(desk(), *(array.reshape(-1) for array in three), *constants, number(rate))
         return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -67,10 +69,18 @@ class Adam:
 
 
 @compiled
-def _adapt(gradient, mean, square, beta1, beta2, epsilon, correction1, correction2, tiny, rate):  # type: ignore[no-untyped-def]
+def _adapt(desk, gradient, mean, square, beta1, beta2, epsilon, correction1, correction2, tiny, rate):  # type: ignore[no-untyped-def]
     """One pass over the weights or biases of a layer: NumPy's dozen cost as much as a batch."""
+    constants = beta1, beta2, epsilon, correction1, correction2, tiny, rate
+    share(desk, _adapt_part, (gradient, mean, square, constants), parts(len(gradient)))
+
+
+@inlined
+def _adapt_part(unit, thread, gradient, mean, square, constants):  # type: ignore[no-untyped-def]
+    beta1, beta2, epsilon, correction1, correction2, tiny, rate = constants
     one = beta1 / beta1 if beta1 > 0 else beta1 + 1  # in the arrays' precision
-    for i in range(len(gradient)):
+    first, end = part(unit, len(gradient))
+    for i in range(first, end):
         g = gradient[i]
         mean[i] = flushed(beta1 * mean[i] + (one - beta1) * g, tiny)
         square[i] = flushed(beta2 * square[i] + (one - beta2) * g * g, tiny)

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ...kernels import compiled
+from ...arithmetic import flushed, part, parts
+from ...helpers import desk
+from ...kernels import compiled, inlined
 from ...model.parameters import Parameters
 from ...reading import refill
-from ..arithmetic import flushed
+from ...share import share
 from . import OptimiserSettings, optimisers
 
 
@@ -35,10 +37,10 @@ class Momentum:
     def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
         """rate * velocity, in the gradient's memory."""
         number = gradient.vector.dtype.type
-        for part in ("weights", "biases"):
-            for slope, velocity, rate in zip(getattr(gradient, part), getattr(self.velocity, part), rates, strict=True):
+        for kind in ("weights", "biases"):
+            for slope, velocity, rate in zip(getattr(gradient, kind), getattr(self.velocity, kind), rates, strict=True):
                 constants = number(self.momentum), np.finfo(number).tiny, number(rate)
-                _roll(slope.reshape(-1), velocity.reshape(-1), *constants)
+                _roll(desk(), slope.reshape(-1), velocity.reshape(-1), *constants)
         return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -51,8 +53,14 @@ class Momentum:
 
 
 @compiled
-def _roll(gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
+def _roll(desk, gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
     """One pass over the weights or biases of a layer."""
-    for i in range(len(gradient)):
+    share(desk, _roll_part, (gradient, velocity, momentum, tiny, rate), parts(len(gradient)))
+
+
+@inlined
+def _roll_part(unit, thread, gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
+    first, end = part(unit, len(gradient))
+    for i in range(first, end):
         velocity[i] = flushed(momentum * velocity[i] + gradient[i], tiny)
         gradient[i] = velocity[i] * rate

@@ -24,7 +24,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arithmetic import add_scaled
 from ...errors import EqspikeError
+from ...helpers import desk
 from ...randomness import HARDWARE, generator, stream
 from ...reading import refill
 from ...registry import Registry
@@ -243,7 +245,7 @@ class Hardware:
     def write(self, stored: Parameters, update: Parameters, write: Write) -> None:
         """Subtract an update from what is stored, in place."""
         if not self._kinds:
-            stored.vector -= update.vector
+            add_scaled(desk(), stored.vector, stored.vector.dtype.type(-1), update.vector)
             return
         for bias, change in zip(stored.biases, update.biases, strict=True):
             bias -= change

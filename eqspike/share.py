@@ -18,8 +18,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ...kernels import compiled, inlined
-from .vectors import call, declared, pointer
+from .kernels import compiled, inlined
+from .memory import call, declared, pointer
 
 ROW = 32  # words of a row, two pairs of lines of the cache
 STATE, NEXT, FUNCTION, ARGUMENTS, UNITS, CLOSING = range(6)  # words of it; all but the first two are the caller's
@@ -32,7 +32,7 @@ def share(desk, function, arguments, units):
     """Call function(unit, thread, *arguments) for each of so many units; returns when all are done."""
     words, threads = pointer(desk), len(desk)
     address, place = packed(function, arguments)
-    if threads == 1 or not swap(words, STATE, FREE, TAKEN):  # another caller has the helpers
+    if threads == 1 or units < 2 or not swap(words, STATE, FREE, TAKEN):  # another caller has the helpers
         for unit in range(units):
             call(address, (place, unit, 0))
         return

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from threading import Semaphore, Thread
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .memory import aligned
 from .share import ASLEEP, CLOSING, IDLE, ROW, STATE, attend
-from .vectors import aligned
 
 PATIENCE = 3000  # looks at the desk before a helper goes to sleep, some 0.5 us each
 
@@ -56,6 +59,24 @@ class Helpers:
             for thread, wake in zip(threads, self._wake, strict=True):
                 wake.release()
                 thread.join()
+
+
+_working: ContextVar[Helpers | None] = ContextVar("working", default=None)
+
+
+@contextmanager
+def at_work(count: int | None) -> Iterator[None]:
+    """While it lasts, so many threads (None: one a core) share the passes over all parameters; otherwise the caller alone."""
+    before = _working.set(helpers(count))
+    try:
+        yield
+    finally:
+        _working.reset(before)
+
+
+def desk() -> NDArray[np.int64]:
+    """Of those who are at work."""
+    return (_working.get() or helpers(1)).desk()
 
 
 def helpers(count: int | None = None) -> Helpers:
