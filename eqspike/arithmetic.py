@@ -21,9 +21,9 @@ def parts(count):
 
 
 @inlined
-def part(unit, count):
-    """Where a part begins and ends."""
-    return unit * PART, min((unit + 1) * PART, count)
+def part(unit, values):
+    """A part of the numbers. Loops from 0 on are those that become vectors: Numba knows that no index counts from the end."""
+    return values[unit * PART : (unit + 1) * PART]
 
 
 @compiled
@@ -36,10 +36,9 @@ def squares(desk, values):
 
 @inlined(fastmath={"reassoc", "contract"})
 def _add_squares(unit, thread, values, sums):
-    first, end = part(unit, len(values))
-    total = sums[unit]
-    for n in range(first, end):
-        total += values[n] * values[n]
+    own, total = part(unit, values), sums[unit]
+    for n in range(len(own)):
+        total += own[n] * own[n]
     sums[unit] = total
 
 
@@ -53,10 +52,9 @@ def count_zeros(desk, values):
 
 @inlined
 def _count_zeros(unit, thread, values, counts):
-    first, end = part(unit, len(values))
-    total = np.int32(0)
-    for n in range(first, end):
-        total += np.int32(values[n] == 0)
+    own, total = part(unit, values), np.int32(0)
+    for n in range(len(own)):
+        total += np.int32(own[n] == 0)
     counts[unit] = total
 
 
@@ -68,9 +66,9 @@ def add_scaled(desk, values, factor, others):
 
 @inlined
 def _add_scaled(unit, thread, values, factor, others):
-    first, end = part(unit, len(values))
-    for n in range(first, end):
-        values[n] += factor * others[n]
+    own, other = part(unit, values), part(unit, others)
+    for n in range(len(own)):
+        own[n] += factor * other[n]
 
 
 @compiled
@@ -81,9 +79,9 @@ def multiply(desk, values, factor):
 
 @inlined
 def _multiply(unit, thread, values, factor):
-    first, end = part(unit, len(values))
-    for n in range(first, end):
-        values[n] *= factor
+    own = part(unit, values)
+    for n in range(len(own)):
+        own[n] *= factor
 
 
 @inlined

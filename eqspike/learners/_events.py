@@ -39,8 +39,8 @@ def activity(
 ) -> list[NDArray[np.float64]]:
     """Spikes of each neuron in a step of the first of the named phases, mean over the batch."""
     place, steps, _ = _schedule(tuple(phases), names)
-    free = place[0].astype(bool)
-    return [layer[free].sum(axis=0) / (batch * int(place[0] @ steps)) for layer in spikes]
+    free, presented = np.flatnonzero(place[0]), batch * int(place[0] @ steps)
+    return [sum(layer[phase] for phase in free) / presented for layer in spikes]
 
 
 @lru_cache(maxsize=64)

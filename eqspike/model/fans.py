@@ -21,7 +21,10 @@ class Fans:
         down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
         self.learning = [a + b for a, b in zip(up, down, strict=True)]
         self.reached = [up[0], up[1], *self.learning[2:]] if len(up) > 1 else up  # nothing goes back to the input
-        self._same = {id(fans): all((fan == fan[0]).all() for fan in fans) for fans in (self.reached, self.learning)}
+        alike = {id(fans): all((fan == fan[0]).all() for fan in fans) for fans in (self.reached, self.learning)}
+        self._of_all = {
+            id(fans): np.array([fan[0] for fan in fans]) for fans in (self.reached, self.learning) if alike[id(fans)]
+        }
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -33,8 +36,8 @@ class Fans:
         self, spikes: Sequence[NDArray[np.int64]], by_layer: NDArray[np.int64], fans: Sequence[NDArray[np.int64]]
     ) -> NDArray[np.int64]:
         """Events of each phase [P]: spikes [P, N_l] of each layer, by_layer [P, L + 1] in all, times the synapses of each neuron."""
-        if self._same[id(fans)]:
-            return np.asarray(by_layer @ np.array([fan[0] for fan in fans]))
+        if id(fans) in self._of_all:
+            return np.asarray(by_layer @ self._of_all[id(fans)])
         return np.asarray(np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0))
 
 

@@ -79,8 +79,8 @@ def _adapt(desk, gradient, mean, square, beta1, beta2, epsilon, correction1, cor
 def _adapt_part(unit, thread, gradient, mean, square, constants):  # type: ignore[no-untyped-def]
     beta1, beta2, epsilon, correction1, correction2, tiny, rate = constants
     one = beta1 / beta1 if beta1 > 0 else beta1 + 1  # in the arrays' precision
-    first, end = part(unit, len(gradient))
-    for i in range(first, end):
+    gradient, mean, square = part(unit, gradient), part(unit, mean), part(unit, square)
+    for i in range(len(gradient)):
         g = gradient[i]
         mean[i] = flushed(beta1 * mean[i] + (one - beta1) * g, tiny)
         square[i] = flushed(beta2 * square[i] + (one - beta2) * g * g, tiny)

@@ -60,7 +60,7 @@ def _roll(desk, gradient, velocity, momentum, tiny, rate):  # type: ignore[no-un
 
 @inlined
 def _roll_part(unit, thread, gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
-    first, end = part(unit, len(gradient))
-    for i in range(first, end):
+    gradient, velocity = part(unit, gradient), part(unit, velocity)
+    for i in range(len(gradient)):
         velocity[i] = flushed(momentum * velocity[i] + gradient[i], tiny)
         gradient[i] = velocity[i] * rate
