@@ -45,7 +45,7 @@ def share(desk, function, arguments, units):
     for thread in range(1, threads):
         if not swap(words, thread * ROW + STATE, OFFERED, IDLE):  # it has not begun, and there is nothing left
             while look(words, thread * ROW + STATE) == WORKING:
-                pass
+                make_room()
     put(words, STATE, FREE)
 
 
