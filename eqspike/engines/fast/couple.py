@@ -23,7 +23,7 @@ from .learn import gather_dense, gather_listed, gather_products
 from .records import Source
 from .vectors import lanes
 
-SIDE = 16
+SIDE = 16  # of a square of a matrix that is transposed, in numbers
 
 
 class Way(ABC):

@@ -106,12 +106,8 @@ def gather_tile(unit, thread, whole, threads, many, source, tables, sums, change
     tile, block, blocks = unit % threads * (whole // threads) + unit // threads, 0, 1
     if unit >= whole:
         tile, block, blocks = whole + (unit - whole) // threads, (unit - whole) % threads, threads
-    lanes, width, table, tile_sums = (
-        lanes_of(pointer(change)),
-        source.post,
-        pointer(tables[thread]),
-        pointer(sums[thread]),
-    )
+    lanes, width = lanes_of(pointer(change)), source.post
+    table, tile_sums = pointer(tables[thread]), pointer(sums[thread])
     at, low, high = tile * TILE * lanes, source.pre * block // blocks, source.pre * (block + 1) // blocks
     clear(tile_sums, (high - low) * TILE * lanes)
     for b in range(len(source.lit_count)):
