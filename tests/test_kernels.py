@@ -8,14 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from networks import make, network, parameters, samples
 
 from eqspike.engines.fast.learn import gather_dense
 from eqspike.engines.fast.rehearse import rehearse
 from eqspike.kernels import compiled
+from eqspike.memory import aligned
 
 MODULE = """
+from eqspike.memory import aligned
 from eqspike.kernels import compiled, directory, state
 
 @compiled
@@ -63,6 +66,7 @@ MEANWHILE = MODULE.replace(
     "print(",
     """
 import sys
+from eqspike.memory import aligned
 from eqspike.kernels import compile_meanwhile
 
 if len(sys.argv) == 1:
@@ -87,6 +91,41 @@ def test_what_is_rehearsed_is_what_the_engine_calls(precision):
     called = set(gather_dense.signatures)
     rehearse(precision)
     assert set(gather_dense.signatures) == called
+
+
+AROUND = 1024  # numbers
+
+
+def guarded(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Memory full of ones, and a copy of an array in the midst of it."""
+    memory = aligned(array.size + 2 * AROUND, array.dtype)
+    memory[:] = 1
+    copy = memory[AROUND:-AROUND].reshape(array.shape)
+    copy[...] = array
+    return memory, copy
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_gathering_writes_nothing_beside_its_arrays(precision, monkeypatch):
+    """In the rehearsal, and in layers of widths that are no whole tiles."""
+    seen = []
+
+    def watched(desk, many, source, *arrays):
+        pairs = [guarded(array) for array in arrays]
+        gather_dense(desk, many, source, *(copy for _, copy in pairs))
+        arrays[-1][:] = pairs[-1][1]
+        for memory, _ in pairs:
+            assert (memory[:AROUND] == 1).all() and (memory[-AROUND:] == 1).all()
+        seen.append(many)
+
+    monkeypatch.setattr("eqspike.engines.fast.rehearse.gather_dense", watched)
+    monkeypatch.setattr("eqspike.engines.fast.couple.gather_dense", watched)
+    rehearse(precision)
+    for threads in (1, 2):
+        make("fast", network((70, 3)), parameters((5, 70, 3, 4)), precision=precision, threads=threads).gradient(
+            samples(2, 5, 4)
+        )
+    assert seen == [False] + 2 * [True, False, False]
 
 
 def test_where_nothing_can_be_written_nothing_is_kept(kernel):

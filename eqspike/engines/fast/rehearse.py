@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ...helpers import helpers
+from ...memory import aligned
 from .draw import GROUP
+from .drive import TILE
 from .learn import gather_dense
 from .records import Source
+from .vectors import lanes
 
 
 def rehearse(precision: str) -> None:
@@ -37,7 +40,8 @@ def rehearse(precision: str) -> None:
         start=empty(1, 1, 1),
         forward=empty(1, 1, 1),
     )
-    gather_dense(helpers(1).desk(), False, source, *[np.zeros((1, 1), precision)] * 2, np.zeros(1, precision))
+    tables, sums = (aligned((1, TILE * lanes(precision)), precision) for _ in range(2))
+    gather_dense(helpers(1).desk(), False, source, tables, sums, np.zeros(1, precision))
 
 
 if __name__ == "__main__":
