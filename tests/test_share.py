@@ -49,13 +49,13 @@ def meet_all(desk, flags, by):
     share(desk, meet, (flags, by), len(flags))
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3, 5])
+@pytest.fixture(scope="module", params=[1, 2, 5])
 def threads(request):
     return Helpers(request.param)
 
 
-@pytest.mark.parametrize("units", [0, 1, 2, 7, 40])
-@pytest.mark.parametrize("work", [0, 30, 1000])
+@pytest.mark.parametrize("units", [0, 1, 7, 40])
+@pytest.mark.parametrize("work", [0, 300])
 def test_each_unit_is_done_once(threads, units, work):
     for _ in range(50):
         done, by = np.zeros(units), np.full(units, -1)
