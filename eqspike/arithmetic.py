@@ -91,4 +91,4 @@ def flushed(value, tiny):
     What an optimiser keeps of a weight that gets no gradient fades for ever, and arithmetic with such numbers takes a hundred times
     as long.
     """
-    return value if value >= tiny or value <= -tiny else tiny - tiny
+    return tiny - tiny if -tiny < value and value < tiny else value  # what is not a number stays, and is told

@@ -32,7 +32,7 @@ def share(desk, function, arguments, units):
     """Call function(unit, thread, *arguments) for each of so many units; returns when all are done."""
     words, threads = pointer(desk), len(desk)
     address, place = packed(function, arguments)
-    if threads == 1 or units < 2 or not swap(words, STATE, FREE, TAKEN):  # another caller has the helpers
+    if threads == 1 or units < 2 or not swap(words, STATE, FREE, TAKEN):  # nothing to share, or another caller shares
         for unit in range(units):
             call(address, (place, unit, 0))
         return

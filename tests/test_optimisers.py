@@ -87,6 +87,18 @@ def test_what_fades_becomes_zero(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_a_finite_number_is_not_hidden(value, name, dtype):
+    """Training stops where weights are no longer numbers, so an optimiser has to let them be."""
+    one, bad = made(name, dtype), gradients(dtype)[0]
+    bad.vector[2] = value
+    with np.errstate(all="ignore"):
+        update = one.update(bad, RATES).vector
+    assert not np.isfinite(update[2]) and np.isfinite(np.delete(update, 2)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("beta1", "beta2", "epsilon"), [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-2), (0.0, 0.0, 1e-3)])
 def test_adam_is_algorithm_1_of_its_paper(beta1, beta2, epsilon, dtype):
     given_, mean, square, theirs = gradients(dtype), 0.0, 0.0, []

@@ -133,7 +133,8 @@ class FastEngine(Engine):
         if key not in self._records or self._records[key][0] is not plan:
             scratch, kept = self._scratch(plan, batch.images.shape[1], steps), self._kept(plan, batch, steps)
             above = [self._hidden_source(n, plan, kept) for n in range(1, len(self.model.couplings))]
-            self._records[key] = plan, scratch, kept, [self._input_source(plan, kept), *above]
+            input_ = self._direct_source(kept) if self.model.direct else self._input_source(plan, kept)
+            self._records[key] = plan, scratch, kept, [input_, *above]
             dense = any(isinstance(coupling, Dense) for coupling in self.model.couplings)
             if len(kept.bias) and dense and not present.signatures:  # which takes this process a while
                 kernels.compile_meanwhile(gather_dense, f"{__package__}.rehearse", self.settings.precision)
@@ -219,7 +220,9 @@ class FastEngine(Engine):
         """Gather dW of each coupling, and dB; in the same memory every time."""
         layout, couplings, change = self._layout, self.model.couplings, self._change
         for n, (way, weights) in enumerate(zip(layout.ways, change.weights)):
-            source = self._direct_source(encoded, kept) if n == 0 and isinstance(encoded, Direct) else spikes_below[n]
+            source = spikes_below[n]
+            if n == 0 and isinstance(encoded, Direct):
+                source = source._replace(start=encoded.rates.astype(self._dtype)[:, None, None])
             way.gather(source, weights.reshape(-1), n == 0, self._helpers)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
             own = kept.bias[:, first : first + coupling.post].sum(axis=0)
@@ -248,15 +251,9 @@ class FastEngine(Engine):
 
     def _hidden_source(self, n: int, plan: Plan, kept: Kept) -> Source:
         """Of the coupling above hidden layer n."""
-        coupling, B = self.model.couplings[n], len(kept.bias)
-        lit = self._buffer(f"all {n}", (B, coupling.pre), np.int64)
-        lit_count = self._buffer(f"count {n}", (B,), np.int64)
-        lit[:], lit_count[:] = np.arange(coupling.pre), coupling.pre
-        return Source(
-            pre=coupling.pre,
-            post=coupling.post,
-            lit=lit,
-            lit_count=lit_count,
+        return self._source_of_all(
+            n,
+            kept,
             words=kept.hidden,
             first=int(self._layout.offset[n - 1]),
             bit=0,
@@ -267,25 +264,19 @@ class FastEngine(Engine):
             forward=kept.forward,
         )
 
-    def _direct_source(self, encoded: Direct, kept: Kept) -> Source:
-        """Of an input without spikes: each pixel is its rate times the unit behind the biases."""
-        coupling, B = self.model.couplings[0], len(kept.bias)
-        lit, lit_count = np.zeros_like(kept.lit), np.full_like(kept.lit_count, coupling.pre)
-        lit[:, : coupling.pre] = np.arange(coupling.pre)
-        return Source(
-            pre=coupling.pre,
-            post=coupling.post,
-            lit=lit,
-            lit_count=lit_count,
-            words=np.zeros_like(kept.words),
-            first=0,
-            bit=0,
-            rows=0,
-            g=kept.shared,
-            column=0,
-            start=encoded.rates.astype(self._dtype)[:, None, None],
-            forward=kept.bias.reshape(B, 1, 1, -1),
-        )
+    def _direct_source(self, kept: Kept) -> Source:
+        """Of an input without spikes: each pixel is its rate, the `start` that a batch brings, times the unit behind the biases."""
+        bias = kept.bias[:, None, None]
+        nothing: dict[str, int] = {"first": 0, "bit": 0, "rows": 0, "column": 0}
+        return self._source_of_all(0, kept, words=kept.words, g=kept.shared, start=bias, forward=bias, **nothing)
+
+    def _source_of_all(self, n: int, kept: Kept, **rest: Any) -> Source:
+        """Of coupling n, with all the neurons below it."""
+        coupling, B = self.model.couplings[n], len(kept.bias)
+        lit = self._buffer(f"all {n}", (B, coupling.pre), np.int64)
+        lit_count = self._buffer(f"count {n}", (B,), np.int64)
+        lit[:], lit_count[:] = np.arange(coupling.pre), coupling.pre
+        return Source(pre=coupling.pre, post=coupling.post, lit=lit, lit_count=lit_count, **rest)
 
     def _inputs(self, encoded: Drawn | Timed | Direct, batch: Batch, steps: int) -> NDArray[np.uint8]:
         """Spikes of the input [B, T, N]."""

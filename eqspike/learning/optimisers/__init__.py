@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
@@ -47,10 +47,16 @@ class Optimiser(Protocol):
 optimisers: Registry[type[Optimiser]] = Registry("optimiser", __name__)
 
 
+def by_layer(rates: Sequence[float], *parameters: Parameters) -> Iterator[tuple[list[NDArray[Any]], Any]]:
+    """Weights, then biases, of each layer, flat views of all these parameters, and the layer's rate in their precision."""
+    number = parameters[0].vector.dtype.type
+    for kind in ("weights", "biases"):
+        for *arrays, rate in zip(*(getattr(each, kind) for each in parameters), rates, strict=True):
+            yield [array.reshape(-1) for array in arrays], number(rate)
+
+
 def scale(parameters: Parameters, rates: Sequence[float]) -> Parameters:
     """Multiply each layer's weights and biases by its rate, in place."""
-    number = parameters.vector.dtype.type
-    for values in (parameters.weights, parameters.biases):
-        for value, rate in zip(values, rates, strict=True):
-            multiply(desk(), value.reshape(-1), number(rate))
+    for (values,), rate in by_layer(rates, parameters):
+        multiply(desk(), values, rate)
     return parameters

@@ -19,7 +19,7 @@ from ...kernels import compiled, inlined
 from ...model.parameters import Parameters
 from ...reading import refill
 from ...share import share
-from . import OptimiserSettings, optimisers
+from . import OptimiserSettings, by_layer, optimisers
 
 MOST = 0.999999  # of what is kept: in float32, more is 1
 
@@ -49,10 +49,8 @@ class Adam:
         corrections = (1 - beta**self.steps for beta in (settings.beta1, settings.beta2))
         tiny = np.finfo(number).tiny
         constants = [number(c) for c in (settings.beta1, settings.beta2, settings.epsilon, *corrections, tiny)]
-        for kind in ("weights", "biases"):
-            arrays = (getattr(of, kind) for of in (gradient, self.mean, self.square))
-            for *three, rate in zip(*arrays, rates, strict=True):
-                _adapt(desk(), *(array.reshape(-1) for array in three), *constants, number(rate))
+        for arrays, rate in by_layer(rates, gradient, self.mean, self.square):
+            _adapt(desk(), *arrays, *constants, rate)
         return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:

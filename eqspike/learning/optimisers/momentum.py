@@ -15,7 +15,7 @@ from ...kernels import compiled, inlined
 from ...model.parameters import Parameters
 from ...reading import refill
 from ...share import share
-from . import OptimiserSettings, optimisers
+from . import OptimiserSettings, by_layer, optimisers
 
 
 class MomentumSettings(OptimiserSettings):
@@ -37,10 +37,9 @@ class Momentum:
     def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
         """rate * velocity, in the gradient's memory."""
         number = gradient.vector.dtype.type
-        for kind in ("weights", "biases"):
-            for slope, velocity, rate in zip(getattr(gradient, kind), getattr(self.velocity, kind), rates, strict=True):
-                constants = number(self.momentum), np.finfo(number).tiny, number(rate)
-                _roll(desk(), slope.reshape(-1), velocity.reshape(-1), *constants)
+        constants = number(self.momentum), np.finfo(number).tiny
+        for arrays, rate in by_layer(rates, gradient, self.velocity):
+            _roll(desk(), *arrays, *constants, rate)
         return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:
