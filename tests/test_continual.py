@@ -25,7 +25,7 @@ ENGINES = ("brian2", "fast")
 
 def compare(*changes: str, rate: float = 0.02, sizes: tuple[int, ...] = (12, 9, 7, 4)) -> None:
     """Several presentations, each with the weights that the one before has left, or nearly: as training would have them."""
-    model, values, batch = scenario(*changes, sizes=sizes)
+    model, values, batch = scenario(*CONTINUAL, "plasticity.beta_sign=fixed", *changes, sizes=sizes)
     reference, fast = (engines[name](model, EngineSettings(name=name, precision="float64")) for name in ENGINES)
     rates, phases = [rate * (1 + n / 2) for n in range(len(sizes) - 1)], model.training()
     for sample in range(3):
@@ -210,3 +210,6 @@ def test_networks_that_cannot_be_are_refused_in_one_line():
         learner = make(engine, network((5,), *CONTINUAL), parameters((12, 5, 3)))
         with pytest.raises(EqspikeError, match="one sample at a time, not 3"):
             learner.training_gradient(samples(3, 12, 3), [0.1, 0.1])
+        learner = make(engine, network((5,)), parameters((12, 5, 3)))
+        with pytest.raises(EqspikeError, match="learning rates are for a presentation"):
+            learner.present(samples(1, 12, 3), learner.model.training(), rates=[0.1, 0.1])

@@ -192,6 +192,15 @@ def test_an_edited_equation_is_what_both_engines_run(method):
     assert 0 < sum(layer.sum() for layer in edited.spikes[1:]) < sum(layer.sum() for layer in plain.spikes[1:])
 
 
+@pytest.mark.parametrize("reset", ["v -= v_threshold; I = 0.5*I", "v -= v_threshold + 0.1*I"])
+@pytest.mark.parametrize("changes", [(), ("hardware.spikes.loss=0.2",)], ids=str)
+def test_a_reset_may_have_part_in_what_has_just_arrived(reset, changes):
+    """Then it cannot be done before spikes arrive, where other resets are."""
+    name = variant(f"reset {reset}", reset=reset)
+    edited = compare_engines(*scenario(f"neuron.model={name!r}", *changes))[1]
+    assert edited.spikes[-1].sum() > 10, "hardly a spike: the comparison would be empty"
+
+
 def test_a_setting_may_be_zero():
     """The symbolic solution of linear equations would divide by it."""
 

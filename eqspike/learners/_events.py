@@ -10,37 +10,36 @@ from numpy.typing import NDArray
 
 from ..arithmetic import count_zeros
 from ..helpers import desk
-from ..model.fans import Fans, zero_fan_out
+from ..kernels import compiled
+from ..model.fans import fans, zero_fan_out
 from ..model.parameters import Parameters
 from ..model.schedule import Phase
 
 Rows = NDArray[np.int64]
 
 
-def events(
-    spikes: Sequence[NDArray[np.int64]], phases: Sequence[Phase], names: tuple[str, ...], acting: Parameters, batch: int
-) -> dict[str, Rows]:
-    """Counts of a batch of so many samples, by name; a row for each name of a phase. `spikes` are of each layer [P, N_l]."""
-    fan, sizes = Fans.of(acting.couplings), acting.sizes
-    by_layer = np.array([layer.sum(axis=1) for layer in spikes]).T  # [P, L + 1]
+def counted(
+    spikes: Sequence[Rows], phases: Sequence[Phase], names: tuple[str, ...], acting: Parameters, batch: int
+) -> tuple[list[NDArray[np.float64]], dict[str, Rows]]:
+    """Of a batch of so many samples: activity and counts. `spikes` are of each layer [P, N_l].
+
+    Activity is spikes of each neuron in a step of the first of the named phases, mean over the batch [N_l]; a count, by its name, has
+    a row for each name of a phase.
+    """
     place, steps, learns = _schedule(tuple(phases), names)
+    presented = batch * int(place[0] @ steps)
+    whole = map(np.ascontiguousarray, spikes)  # one type to compile for
+    layers = [tally(layer, fan, place[0], presented) for layer, fan in zip(whole, fans(acting.couplings), strict=True)]
+    by_layer = np.array([events for _, events in layers])  # [L + 1, P, 3]
+    _, reached, learning = by_layer.sum(axis=0).T
     by_phase = {
-        "spikes": by_layer,
-        "synaptic_events": fan.count(spikes, by_layer, fan.reached),
+        "spikes": by_layer[:, :, 0].T,
+        "synaptic_events": reached,
         "zero_weight_events": _of_zero_weights(spikes, acting),
-        "neuron_updates": steps * (batch * sum(sizes[1:])),
-        "weight_updates": learns * fan.count(spikes, by_layer, fan.learning),
+        "neuron_updates": steps * (batch * sum(acting.sizes[1:])),
+        "weight_updates": learns * learning,
     }
-    return {name: place @ rows for name, rows in by_phase.items()}
-
-
-def activity(
-    spikes: Sequence[NDArray[np.int64]], phases: Sequence[Phase], names: tuple[str, ...], batch: int
-) -> list[NDArray[np.float64]]:
-    """Spikes of each neuron in a step of the first of the named phases, mean over the batch."""
-    place, steps, _ = _schedule(tuple(phases), names)
-    free, presented = np.flatnonzero(place[0]), batch * int(place[0] @ steps)
-    return [sum(layer[phase] for phase in free) / presented for layer in spikes]
+    return [activity for activity, _ in layers], {name: place @ rows for name, rows in by_phase.items()}
 
 
 @lru_cache(maxsize=64)
@@ -48,6 +47,23 @@ def _schedule(phases: tuple[Phase, ...], names: tuple[str, ...]) -> tuple[Rows, 
     """Which phases have which name [names, P], their steps [P], whether they are learned from [P]."""
     place = np.array([[phase.name == name for phase in phases] for name in names], np.int64)
     return place, np.array([p.steps for p in phases]), np.array([int(p.sign != 0) for p in phases])
+
+
+@compiled
+def tally(spikes, fan, chosen, steps):  # type: ignore[no-untyped-def]
+    """Of spikes [P, N]: activity [N], spikes a step of the `chosen` phases [P]; and spikes of each phase times a fan [3, N], [P, 3]."""
+    activity, events = np.zeros(spikes.shape[1]), np.zeros((len(spikes), len(fan)), np.int64)
+    for p in range(len(spikes)):
+        row = spikes[p]
+        if chosen[p]:
+            for n in range(len(row)):
+                activity[n] += row[n]
+        for kind in range(len(fan)):
+            weights, total = fan[kind], 0
+            for n in range(len(row)):
+                total += row[n] * weights[n]
+            events[p, kind] = total
+    return activity / steps, events
 
 
 def _of_zero_weights(spikes: Sequence[NDArray[np.int64]], acting: Parameters) -> Rows:

@@ -33,7 +33,7 @@ from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
 from ..reading import about
 from ..threads import blas_on_one_thread
-from ._events import activity, events
+from ._events import counted
 
 
 class SpikingExperiment(Experiment):
@@ -236,12 +236,9 @@ class Spiking(Learner):
         return 1 if self.model.plasticity.beta_sign == "fixed" else random_sign(self.model.seed, batch)
 
     def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
-        spikes, acting = presentation.spikes, self.hardware.read(self.parameters)
-        return Outcome(
-            scores=presentation.readout + np.clip(presentation.settled, -1, 1) / 4,
-            activity=activity(spikes, phases, self.phases, batch),
-            counts=events(spikes, phases, self.phases, acting, batch),
-        )
+        acting, nearness = self.hardware.read(self.parameters), np.minimum(np.maximum(presentation.settled, -1), 1)
+        activity, counts = counted(presentation.spikes, phases, self.phases, acting, batch)
+        return Outcome(presentation.readout + nearness / 4, activity, counts)
 
     @classmethod
     def multiplies(cls, experiment: Any) -> bool:

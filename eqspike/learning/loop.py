@@ -189,7 +189,7 @@ def _watch(at: Position, outcome: Outcome, first: int, hooks: Hooks) -> None:
 def _count(at: Position, outcome: Outcome, batch: Batch, first: int) -> None:
     at.done = first + len(batch)
     at.wrong += int(np.count_nonzero(outcome.predicted != batch.labels))
-    at.activity += np.array([layer.mean() for layer in outcome.activity]) * len(batch)
+    at.activity += np.array([layer.sum() / layer.size for layer in outcome.activity]) * len(batch)
     _add(at.counts, outcome.counts)
 
 

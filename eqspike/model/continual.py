@@ -69,6 +69,11 @@ def check_model(model: Model) -> None:
 
 def check_presented(model: Model, samples: int) -> None:
     """Raise EqspikeError for a batch, or a model, under which an engine cannot let weights change."""
+    plasticity: Any = model.plasticity
+    if not plasticity.continual:
+        raise EqspikeError(
+            "learning rates are for a presentation under plasticity.continual = true, which this model has not"
+        )
     check_model(model)
     if samples != 1:
         raise EqspikeError(f"plasticity.continual presents one sample at a time, not {samples}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,32 +12,16 @@ from .couplings import Coupling
 from .parameters import Parameters
 
 
-class Fans:
-    """Synapses that a spike of each neuron acts through, and those that it changes; per layer, the input first [N_l]."""
+@lru_cache(maxsize=64)
+def fans(couplings: tuple[Coupling, ...]) -> tuple[NDArray[np.int64], ...]:
+    """What a spike of each neuron makes: one spike, events in the synapses that it acts through, changes of those that learn.
 
-    def __init__(self, couplings: tuple[Coupling, ...]) -> None:
-        up = [*(coupling.fan_out for coupling in couplings), np.zeros(couplings[-1].post, np.int64)]
-        down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
-        self.learning = [a + b for a, b in zip(up, down, strict=True)]
-        self.reached = [up[0], up[1], *self.learning[2:]] if len(up) > 1 else up  # nothing goes back to the input
-        alike = {id(fans): all((fan == fan[0]).all() for fan in fans) for fans in (self.reached, self.learning)}
-        self._of_all = {
-            id(fans): np.array([fan[0] for fan in fans]) for fans in (self.reached, self.learning) if alike[id(fans)]
-        }
-
-    @staticmethod
-    @lru_cache(maxsize=64)
-    def of(couplings: tuple[Coupling, ...]) -> Fans:
-        """The fans of these couplings."""
-        return Fans(couplings)
-
-    def count(
-        self, spikes: Sequence[NDArray[np.int64]], by_layer: NDArray[np.int64], fans: Sequence[NDArray[np.int64]]
-    ) -> NDArray[np.int64]:
-        """Events of each phase [P]: spikes [P, N_l] of each layer, by_layer [P, L + 1] in all, times the synapses of each neuron."""
-        if id(fans) in self._of_all:
-            return np.asarray(by_layer @ self._of_all[id(fans)])
-        return np.asarray(np.sum([layer @ fan for layer, fan in zip(spikes, fans, strict=True)], axis=0))
+    Per layer, the input first [3, N_l]. Nothing goes back to the input.
+    """
+    up = [*(coupling.fan_out for coupling in couplings), np.zeros(couplings[-1].post, np.int64)]
+    down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
+    reached = [up[0], up[1], *(a + b for a, b in zip(up[2:], down[2:], strict=True))]
+    return tuple(np.array([np.ones_like(a), r, a + b]) for a, b, r in zip(up, down, reached, strict=True))
 
 
 def effective(coupling: Coupling, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

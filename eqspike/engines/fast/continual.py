@@ -16,9 +16,9 @@ from .reference import reference
 from .start import begin, keep_state, pull_outputs, restore_state
 from .step import (
     advance,
-    change,
     count_inputs,
     count_spikes,
+    finish,
     list_spikes,
     not_a_number,
     note,
@@ -64,7 +64,7 @@ def run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, mo
     clear(at.counts, layers.offset[-1])
     for t in range(plan.steps[p]):
         r = plan.raster_from[p] + t
-        advance(layers, plan, at, pointer(given.alive))
+        advance(layers, plan, at, pointer(given.alive), False, at.drive)
         if layers.astray:
             transmit(layers, given.keys[0, 2], recorded + t, at)
         note(-1, layers, plan, at, 0)
@@ -86,10 +86,7 @@ def run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, mo
             learn_biases(plan.sign[p], layers, traces, at, g, moving)
         if count:
             trace_inputs(traces, at.inputs, scratch.inputs.shape[3], count, at.raster, scratch.raster.shape[2], r)
-        for layer in range(len(layers.neurons)):
-            if layers.astray:
-                change(layers.trace, layer, list_spikes(layers, layer, at.sent, at.spiking), layers, plan, at)
-            change(layers.reset, layer, list_spikes(layers, layer, at.bits, at.spiking), layers, plan, at)
+        finish(layers, plan, at)
         if len(seen.history):
             note_state(recorded + t, at, seen)
     count_spikes(0, p, 0, layers, plan, at.counts, seen)

@@ -32,6 +32,7 @@ from .records import Given, Kept, Plan, Scratch, Seen, Source
 from .step import present
 from .vectors import lanes
 
+NO_PROBABILITY, NO_RASTER = np.zeros((0, 0)), np.zeros((0, 0, 0), np.uint8)  # where an input is neither drawn nor timed
 APART = 16  # words between what two threads write all the time: cores pass each other whole lines of the cache
 
 
@@ -107,10 +108,8 @@ class FastEngine(Engine):
             bias[:, : couplings[0].post] += received.astype(self._dtype, copy=False)
         purposes = (INPUT_SPIKES, MEMBRANE, LOSS)
         return Given(
-            probability=encoded.probability if isinstance(encoded, Drawn) else np.zeros((0, 0)),
-            raster=np.ascontiguousarray(
-                encoded.spikes if isinstance(encoded, Timed) else np.zeros((0, 0, 0)), np.uint8
-            ),
+            probability=encoded.probability if isinstance(encoded, Drawn) else NO_PROBABILITY,
+            raster=np.ascontiguousarray(encoded.spikes, np.uint8) if isinstance(encoded, Timed) else NO_RASTER,
             keys=streams_of(self.model.seed, purposes, batch.split, batch.epoch, batch.samples),
             bias=bias,
             targets=self.model.targets(batch.labels).astype(self._dtype),
@@ -153,11 +152,11 @@ class FastEngine(Engine):
             base=self._buffer("base", (threads, pixels + 2 * GROUP), np.uint64),
             thresholds=self._buffer("thresholds", (threads, pixels + 2 * GROUP), np.uint64),
             raster=self._buffer("raster", (threads, padded(pixels) // GROUP, steps), np.uint16),
-            drive=self._buffer("drive", (threads, steps, padded(int(layout.sizes[0]), strip))),
+            drive=self._buffer("drive", (threads, steps, self._row_of_first(strip))),
             table=self._buffer("table", (threads, 8 * PATTERNS * strip)),
             sent=self._buffer("sent", (threads, padded(words, APART)), np.uint64),
             line=self._buffer("line", (threads, snapshots + 1, len(self._layers.delay)), np.uint64),
-            spiking=self._buffer("spiking", (threads, 3 * max(pixels, M) + 2), np.int32),
+            spiking=self._buffer("spiking", (threads, 3 * max(pixels, M) + 8), np.int32),
             counts=self._buffer("counts", (threads, M)),
             inputs=self._buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             read=self._buffer("read", (threads, max(int(plan.steps.max()) * lanes(self._dtype), M))),
@@ -166,7 +165,7 @@ class FastEngine(Engine):
         )
 
     def _kept(self, plan: Plan, batch: Batch, steps: int) -> Kept:
-        layout, M, K, pixels = self._layout, self._layout.row, len(self._traces.share), batch.images.shape[1]
+        M, K, pixels = self._layout.row, len(self._traces.share), batch.images.shape[1]
         rows, groups = int(plan.steps[plan.row >= 0].sum()), padded(pixels) // GROUP
         B, L, slots = len(batch), len(batch) if rows else 0, int(plan.slot.max()) + 1
         return Kept(
@@ -174,15 +173,20 @@ class FastEngine(Engine):
             lit_count=self._buffer("count", (B,), np.int64),
             words=self._buffer("words", (B, groups, padded(steps, 64) // 64, GROUP), np.uint64),
             hidden=self._buffer("hidden", (L, M // GROUP, padded(rows, 64) // 64, GROUP), np.uint64),
-            shared=self._buffer(
-                "shared", (L, int(np.ptp(plan.window)), padded(int(layout.sizes[0]), TILE * lanes(self._dtype)))
-            ),
+            shared=self._buffer("shared", (L, int(np.ptp(plan.window)), self._row_of_first(TILE * lanes(self._dtype)))),
             g=self._buffer("g kept", (L, rows, M)),
             forward=self._buffer("forward", (L, slots, K, M)),
             input_start=self._buffer("input start", (L, slots, K, pixels + 2 * GROUP)),
             start=self._buffer("start", (L, slots, K, M)),
             bias=self._buffer("bias change", (L, M)),
         )
+
+    def _row_of_first(self, multiple: int) -> int:
+        """Room for the first layer, in whole multiples, and an odd number of lines of the cache.
+
+        Rows that lie a power of two apart would drive each other out of the first cache, which is gone through column by column.
+        """
+        return padded(int(self._layout.sizes[0]), multiple) | lanes(self._dtype)
 
     def _seen(self, plan: Plan, batch: Batch, record: bool) -> Seen:
         layout, threads, P = self._layout, self._helpers.count, len(plan.steps)

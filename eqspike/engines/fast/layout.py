@@ -41,7 +41,9 @@ class Layout:
         else:
             hidden, outputs = (Layer(model.neuron, model.values, *kind) for kind in (kinds[0], kinds[-1]))
             self.neurons = [hidden] * last + [outputs]
-        self.code = {layer: Compiled(layer, self.dtype, model.astray) for layer in dict.fromkeys(self.neurons)}
+        plasticity: Any = model.plasticity
+        apart = model.astray or plasticity.continual
+        self.code = {layer: Compiled(layer, self.dtype, apart) for layer in dict.fromkeys(self.neurons)}
         self.ways = [way(coupling, self.dtype) for coupling in model.couplings]
         self.plan = lru_cache(maxsize=8)(self._plan)
 
@@ -68,6 +70,7 @@ class Layout:
             offset=self.offset,
             word=self.word,
             advance=np.array([each.advance for each in code]),
+            driven=np.array([each.driven for each in code]),
             reset=np.array([each.reset for each in code]),
             trace=np.array([each.trace for each in code]),
             up=up,

@@ -64,7 +64,7 @@ def rewind(b, p, thread, offset, plan, traces, scratch, kept):
                 if k < K - 1:
                     store(read, t * lanes, total)
                 elif n < width:
-                    store(shared, t * stride + n, load(shared, t * stride + n) + total)
+                    store(shared, t * stride + n, load(shared, t * stride + n) + total if row else total)
                 else:
                     store(g, t * M + n, total)
             factor = spread(traces.share[k] / traces.kick[k])

@@ -59,6 +59,17 @@ class Layer:
         return np.vstack([np.column_stack([slopes, pull * offsets]), decay]), np.append(offsets, 0.0)
 
     @property
+    def touched(self) -> set[str]:
+        """Names in the reset, of numbers that are read and of variables that are written."""
+        statements = text.statements(self.neuron.reset)
+        return {*text.names(*(s.right for s in statements)), *(s.name for s in statements)}
+
+    @property
+    def prompt(self) -> bool:
+        """Whether a neuron may be reset before spikes arrive: what they change has no part in the reset."""
+        return self.neuron.receiving[0] not in self.touched
+
+    @property
     def size(self) -> int:
         """Number of neurons, where they differ; 0: they are all alike."""
         return max(np.size(value) for value in self.values.values() if np.ndim(value)) if self.differ else 0

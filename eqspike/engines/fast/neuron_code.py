@@ -1,8 +1,10 @@
 """The compiled functions of a layer's neurons.
 
-    advance    state update, limit and threshold of all neurons of a layer, a vector at a time; which ones spike, as bits
-    reset      reset of the neurons that spiked, and the kicks of their traces
-    trace      these kicks alone, which `reset` then leaves out: of the neurons whose spikes are sent, where some are lost or late
+    advance    state update, limit and threshold of all neurons of a layer, a vector at a time; which ones spike, as bits; where what
+               arrives has no part in it, their reset, and the kicks of their traces
+    driven     the same, and what the input drives the layer with arrives
+    reset      any other reset, of the neurons that spiked, once spikes have arrived, and the kicks of their traces
+    trace      these kicks alone, which the others then leave out: where spikes are lost or late, or weights change meanwhile
 
 All numbers are read from an array when the function runs, so that another time constant needs no other code.
 """
@@ -21,20 +23,23 @@ from ...memory import LINE
 from ...model import text
 from .emit import I64, Emitter, loop
 from .neuron import WAIT, Layer
+from .vectors import splat
 
 I32, VOID = ir.IntType(32), ir.VoidType()
 
 
 class Compiled:
-    """The functions of a layer in one precision, by their addresses; the code lives as long as this object."""
+    """The functions of a layer in one precision, by their addresses, 0 where there is none; the code lives as long as this object."""
 
-    def __init__(self, layer: Layer, dtype: DTypeLike, astray: bool = False) -> None:
+    def __init__(self, layer: Layer, dtype: DTypeLike, apart: bool = False) -> None:
         module = ir.Module(name="neuron")
         module.triple = llvm.get_process_triple()
         element = ir.FloatType() if np.dtype(dtype) == np.float32 else ir.DoubleType()
-        _advance(module, layer, element)
-        _reset(module, layer, element, "reset", kicks=not astray)
-        if astray:
+        _advance(module, layer, element, "advance", kicks=not apart)
+        _advance(module, layer, element, "driven", kicks=not apart)
+        if not layer.prompt:
+            _reset(module, layer, element, "reset", kicks=not apart)
+        if apart:
             _reset(module, layer, element, "trace", own=False)
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
@@ -45,23 +50,28 @@ class Compiled:
         parsed.verify()
         self._engine = llvm.create_mcjit_compiler(parsed, machine)
         self._engine.finalize_object()
-        self.advance = np.uint64(self._engine.get_function_address("advance"))
-        self.reset = np.uint64(self._engine.get_function_address("reset"))
-        self.trace = np.uint64(self._engine.get_function_address("trace") if astray else 0)
+        self.advance, self.driven, self.reset, self.trace = (
+            np.uint64(self._engine.get_function_address(name) if name in module.globals else 0)
+            for name in ("advance", "driven", "reset", "trace")
+        )
 
 
-def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
-    """advance(state, stride, numbers, b, bits, vectors): rows of `state` are `stride` numbers apart."""
+def _advance(module: ir.Module, layer: Layer, element: ir.Type, name: str, kicks: bool) -> None:
+    """name(state, stride, numbers, b, alive, bits, vectors, drive, kick): rows of `state` are `stride` numbers apart."""
     align = 4 if isinstance(element, ir.FloatType) else 8
     width = LINE // align
-    number, mask = element.as_pointer(), ir.IntType(width).as_pointer()
-    function = ir.Function(module, ir.FunctionType(VOID, [number, I64, number, number, mask, I64]), "advance")
-    state, stride, numbers, drive, bits, vectors = function.args
+    number, bit = element.as_pointer(), ir.IntType(width)
+    types = [number, I64, number, number, bit.as_pointer(), bit.as_pointer(), I64, number, element]
+    function = ir.Function(module, ir.FunctionType(VOID, types), name)
+    state, stride, numbers, current, alive, bits, vectors, drive, kick = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     emitter = Emitter(builder, layer.places, numbers, element, width, layer.row)
 
     def vector_at(place: Any) -> Any:
         return builder.bitcast(place, emitter.type.as_pointer())
+
+    def load(row: Any, first: Any) -> Any:
+        return builder.load(vector_at(builder.gep(row, [first])), align=align, typ=emitter.type)
 
     with loop(builder, vectors) as vector:
         first = emitter.at = builder.mul(vector, ir.Constant(I64, width))
@@ -70,19 +80,41 @@ def _advance(module: ir.Module, layer: Layer, element: ir.Type) -> None:
             for n, name in enumerate(layer.states)
         }
         old = {name: builder.load(place, align=align, typ=emitter.type) for name, place in places.items()}
-        b = builder.load(vector_at(builder.gep(drive, [first])), align=align, typ=emitter.type)
+        b = load(current, first)
         new = _exact(emitter, layer, old, b) if layer.neuron.method == "exact" else _explicit(emitter, layer, old, b)
         awake = _rest(emitter, layer, old, new) if layer.neuron.refractory else None
-        for name in layer.traces:
-            new[name] = builder.fmul(old[name], emitter.number(f"decay {name}"))
+        for trace in layer.traces:
+            new[trace] = builder.fmul(old[trace], emitter.number(f"decay {trace}"))
         for statement in text.statements(layer.neuron.limit):
             new[statement.name] = emitter.as_number(emitter.emit(statement.right, new))
         spikes = emitter.as_condition(emitter.emit(text.expression(layer.neuron.threshold), new))
         spikes = spikes if awake is None else builder.and_(spikes, awake)
+        may = builder.load(builder.gep(alive, [vector]), align=1, typ=bit)
+        spikes = builder.and_(spikes, builder.bitcast(may, spikes.type))
+        if layer.prompt:
+            after = _after_spike(emitter, layer, new, own=True, kicks=kicks)
+            new = {name: builder.select(spikes, after[name], value) for name, value in new.items()}
+        if function.name == "driven":
+            arriving = layer.neuron.receiving[0]
+            new[arriving] = emitter.fma(splat(builder, kick, width), load(drive, first), new[arriving])
         for name, place in places.items():
             builder.store(new[name], place, align=align)
-        builder.store(builder.bitcast(spikes, ir.IntType(width)), builder.gep(bits, [vector]), align=1)
+        builder.store(builder.bitcast(spikes, bit), builder.gep(bits, [vector]), align=1)
     builder.ret_void()
+
+
+def _after_spike(emitter: Emitter, layer: Layer, values: Mapping[str, Any], own: bool, kicks: bool) -> dict[str, Any]:
+    """The state of neurons that spiked after their `own` reset, and `kicks` of their traces."""
+    after = dict(values)
+    if own:
+        for statement in text.statements(layer.neuron.reset):
+            after[statement.name] = emitter.as_number(emitter.emit(statement.right, after))
+        if layer.neuron.refractory:
+            after[WAIT] = emitter.number("pause")
+    if kicks:
+        for name in layer.traces:
+            after[name] = emitter.builder.fadd(after[name], emitter.number(f"kick {name}"))
+    return after
 
 
 def _rest(emitter: Emitter, layer: Layer, old: Mapping[str, Any], new: dict[str, Any]) -> Any:
@@ -159,23 +191,16 @@ def _reset(module: ir.Module, layer: Layer, element: ir.Type, name: str, own: bo
     state, stride, numbers, spiking, count = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     emitter = Emitter(builder, layer.places, numbers, element, 1, layer.row)
-    statements = text.statements(layer.neuron.reset) if own else ()
-    traces, waits = (layer.traces if kicks else {}), own and bool(layer.neuron.refractory)
-    touched = {*text.names(*(s.right for s in statements)), *(s.name for s in statements), *traces}
+    touched = {*(layer.touched if own else ()), *(layer.traces if kicks else ()), *((WAIT,) if own else ())}
     with loop(builder, count) as n:
         neuron = emitter.at = builder.sext(builder.load(builder.gep(spiking, [n]), typ=I32), I64)
         places = {
             name: builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, row)), neuron)])
             for row, name in enumerate(layer.states)
-            if name in touched or (name == WAIT and waits)
+            if name in touched
         }
         values = {name: builder.load(place, typ=element) for name, place in places.items()}
-        for statement in statements:
-            values[statement.name] = emitter.as_number(emitter.emit(statement.right, values))
-        for name in traces:
-            values[name] = builder.fadd(values[name], emitter.number(f"kick {name}"))
-        if waits:
-            values[WAIT] = emitter.number("pause")
+        after = _after_spike(emitter, layer, values, own, kicks)
         for name, place in places.items():
-            builder.store(values[name], place)
+            builder.store(after[name], place)
     builder.ret_void()

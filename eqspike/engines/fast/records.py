@@ -18,9 +18,10 @@ class Layers(NamedTuple):
     neurons: NDArray[np.int64]  # [L]
     offset: NDArray[np.int64]  # [L + 1] of each in a row of M
     word: NDArray[np.int64]  # [L + 1] of each in a row of bits, in words of 64
-    advance: NDArray[np.uint64]  # [L]
-    reset: NDArray[np.uint64]  # [L] and, unless spikes go astray, the kicks of traces
-    trace: NDArray[np.uint64]  # [L] the kicks of traces alone, if spikes go astray
+    advance: NDArray[np.uint64]  # [L] see `neuron_code.py`; 0: there is no such function
+    driven: NDArray[np.uint64]  # [L]
+    reset: NDArray[np.uint64]  # [L]
+    trace: NDArray[np.uint64]  # [L]
     up: NDArray[np.uint64]  # [L, 3] of the coupling from below: function, weights, geometry
     down: NDArray[np.uint64]  # [L, 3] the same, toward the layer below
     kick: NDArray[Any]  # [L] what a spike through a weight of 1 adds

@@ -48,13 +48,21 @@ def restore_state(thread, place, scratch):
 
 
 @inlined
-def forget(b, kept):
-    """Clear what a presentation adds to."""
-    if len(kept.bias):
-        clear(shifted(pointer(kept.hidden), b * kept.hidden[0].size), kept.hidden[0].size)
-        clear(shifted(pointer(kept.shared), b * kept.shared[0].size), kept.shared[0].size)
-        clear(shifted(pointer(kept.forward), b * kept.forward[0].size), kept.forward[0].size)
-        clear(shifted(pointer(kept.bias), b * kept.bias.shape[1]), kept.bias.shape[1])
+def forget(b, plan, kept):
+    """Clear what a presentation adds to; of G of the first layer, the rows that the first phase to be learned from does not write."""
+    if len(kept.bias) == 0:
+        return
+    clear(shifted(pointer(kept.hidden), b * kept.hidden[0].size), kept.hidden[0].size)
+    clear(shifted(pointer(kept.forward), b * kept.forward[0].size), kept.forward[0].size)
+    clear(shifted(pointer(kept.bias), b * kept.bias.shape[1]), kept.bias.shape[1])
+    rows, stride = kept.shared.shape[1], kept.shared.shape[2]
+    shared = shifted(pointer(kept.shared), b * rows * stride)
+    for p in range(len(plan.steps)):
+        if plan.row[p] == 0:
+            first = plan.raster_from[p] - plan.window[0]
+            end = first + plan.steps[p]
+            clear(shared, first * stride)
+            clear(shifted(shared, end * stride), (rows - end) * stride)
 
 
 @inlined

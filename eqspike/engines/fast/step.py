@@ -5,7 +5,9 @@ One step, in this order (Brian2's):
  1. state update, 2. limit, 3. threshold: `advance` of each layer says, as bits, who spikes
  4. synapses: the rule reads the traces as they are before this step's spikes, then spikes add their weights to the
     neighbouring layers
- 5. `reset` of those who spiked, and the kicks of their traces
+ 5. reset of those who spiked, and the kicks of their traces
+
+Where the order of the last two makes no difference, which is so for most neurons, `advance` does both while it has them at hand.
 
 Neurons of all layers but the input stand in one row, each layer padded to whole vectors, M in all; the state is a row for
 each variable. For `learn.py` is kept who spiked, and the traces at the start of each phase: what the rule reads is made of them.
@@ -19,13 +21,13 @@ from ...kernels import compiled, inlined
 from ...memory import call, pointer, shifted
 from ...share import share
 from .draw import GROUP, receive
-from .learn import rewind
+from .learn import rewind, window
 from .records import At
 from .reference import own, reference
 from .start import begin, forget, keep_start, keep_state, pull_outputs, restore_state
 from .streams import mark
 from .transmit import transmit
-from .vectors import clear, copy, count_bits, fma, lanes_of, load, lowest_bit, spread, store, where
+from .vectors import clear, copy, count_bits, lanes_of, load, lowest_bit, spread, store, where
 
 
 @compiled
@@ -49,7 +51,7 @@ def present_sample(b, thread, layers, plan, traces, given, scratch, kept, seen):
     begin(layers, given.keys[b, 1], state, rows)
     clear(inputs, K * pixels)
     clear(line, under_way)
-    forget(b, kept)
+    forget(b, plan, kept)
     recorded = 0
     for p in range(len(plan.steps)):
         if plan.restore[p] >= 0:
@@ -79,42 +81,35 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
     width = scratch.drive.shape[2]
     clear(at.counts, M)
     for t in range(plan.steps[p]):
-        advance(layers, plan, at, alive)
+        r = plan.raster_from[p] + t
+        advance(layers, plan, at, alive, count > 0, shifted(at.drive, r * width))
         if layers.astray:
             transmit(layers, key, recorded + t, at)
         if row >= 0:
             copy(shifted(pointer(scratch.q), (thread * scratch.q.shape[1] + row + t) * words), at.sent, words)
         note(row + t if row >= 0 else -1, layers, plan, at, kept.hidden.shape[2])
         if count:
-            r = plan.raster_from[p] + t
-            arrive(
-                shifted(at.drive, r * width), layers.kick[0], layers.offset[1], shifted(at.state, layers.receives * M)
-            )
             trace_inputs(traces, at.inputs, scratch.inputs.shape[3], count, at.raster, scratch.raster.shape[2], r)
         for layer in range(L):
             spikes = list_spikes(layers, layer, at.sent, at.spiking)
             if spikes:
                 send(layer, spikes, layers, at)
-            if layers.astray:
-                change(layers.trace, layer, spikes, layers, plan, at)
-                spikes = list_spikes(layers, layer, at.bits, at.spiking)
-            if spikes:
-                change(layers.reset, layer, spikes, layers, plan, at)
+        finish(layers, plan, at)
         if len(seen.history):
             note_state(b * seen.history.shape[1] + recorded + t, at, seen)
     count_spikes(b, p, thread, layers, plan, at.counts, seen)
 
 
 @inlined
-def advance(layers, plan, at, alive):
-    """State update, limit and threshold of all neurons; in at.bits, who spikes."""
+def advance(layers, plan, at, alive, driven, drive):
+    """State update, limit and threshold of all neurons; in at.bits, who spikes. The first layer may be `driven` by the input."""
     for layer in range(len(layers.neurons)):
         first, width = layers.offset[layer], layers.offset[layer + 1] - layers.offset[layer]
-        numbers, bits = shifted(at.numbers, layer * plan.numbers.shape[2]), shifted(at.bits, layers.word[layer])
+        numbers, word = shifted(at.numbers, layer * plan.numbers.shape[2]), layers.word[layer]
         state, b_row, vectors = shifted(at.state, first), shifted(at.b, first), width // lanes_of(at.state)
-        call(layers.advance[layer], (state, layers.offset[-1], numbers, b_row, bits, vectors))
-    for word in range(layers.word[-1]):
-        at.bits[word] &= alive[word]
+        bits, may = shifted(at.bits, word), shifted(alive, word)
+        function = layers.driven[layer] if driven and not layer else layers.advance[layer]
+        call(function, (state, layers.offset[-1], numbers, b_row, may, bits, vectors, drive, layers.kick[0]))
 
 
 @inlined
@@ -172,6 +167,16 @@ def deliver(code, layer, spiking, spikes, kick, target):
 
 
 @inlined
+def finish(layers, plan, at):
+    """What `advance` has left to be done once all spikes have arrived: resets, and kicks of the traces by the spikes that are sent."""
+    for layer in range(len(layers.neurons)):
+        if layers.reset[layer]:
+            change(layers.reset, layer, list_spikes(layers, layer, at.bits, at.spiking), layers, plan, at)
+        if layers.trace[layer]:
+            change(layers.trace, layer, list_spikes(layers, layer, at.sent, at.spiking), layers, plan, at)
+
+
+@inlined
 def change(function, layer, spikes, layers, plan, at):
     """Call a layer's function for the neurons that spike."""
     state, numbers = shifted(at.state, layers.offset[layer]), shifted(at.numbers, layer * plan.numbers.shape[2])
@@ -209,14 +214,6 @@ def count_spikes(b, p, thread, layers, plan, counts, seen):
 
 
 @inlined
-def arrive(drive, kick, width, arriving):
-    """Have the input's spikes of a step reach the first layer."""
-    factor, lanes = spread(kick), lanes_of(arriving)
-    for n in range(0, width, lanes):
-        store(arriving, n, fma(factor, load(drive, n), load(arriving, n)))
-
-
-@inlined
 def trace_inputs(traces, inputs, pixels, count, raster, stride, r):
     """A step of the traces of the pixels that spike."""
     for k in range(len(traces.share)):
@@ -228,31 +225,32 @@ def trace_inputs(traces, inputs, pixels, count, raster, stride, r):
 
 @inlined
 def list_spikes(layers, layer, bits, spiking):
-    """Write the places, within their layer, of the neurons that spike; their number."""
+    """Write the places, within their layer, of the neurons that spike; their number.
+
+    Eight are written where there are fewer: that many are soon done, and how many there are cannot be predicted.
+    """
     count = 0
     for w in range(layers.word[layer], layers.word[layer + 1]):
         word, first = bits[w], 64 * (w - layers.word[layer])
-        while word:
-            spiking[count] = first + lowest_bit(word)
-            count += 1
-            word &= word - uint64(1)
+        number = count_bits(word)
+        for eight in range(count, count + number, 8):
+            for n in range(8):
+                spiking[eight + n] = first + lowest_bit(word)
+                word &= word - uint64(1)
+        count += number
     return count
 
 
 @inlined
 def count_inputs(b, p, thread, count, plan, kept, seen):
     """Count the spikes of each pixel in a phase."""
-    first, end = plan.raster_from[p], plan.raster_from[p] + plan.steps[p]
-    for n in range(count):
-        total = 0
-        for w in range(first >> 6, (end - 1 >> 6) + 1):
-            word = kept.words[b, n // GROUP, w, n % GROUP]
-            if 64 * w < first:
-                word = word >> uint64(first - 64 * w) << uint64(first - 64 * w)
-            if 64 * w + 64 > end:
-                word = word << uint64(64 * w + 64 - end) >> uint64(64 * w + 64 - end)
-            total += count_bits(word)
-        seen.input_spikes[thread, p, kept.lit[b, n]] += total
+    steps, stride, pixels = plan.steps[p], kept.words.shape[2], seen.input_spikes.shape[2]
+    words, lit = pointer(kept.words[b]), pointer(kept.lit[b])
+    counts = shifted(pointer(seen.input_spikes), (thread * seen.input_spikes.shape[1] + p) * pixels)
+    for first in range(0, steps, 64):
+        for n in range(count):
+            bits = window(words, n, stride, plan.raster_from[p] + first, min(64, steps - first))
+            counts[lit[n]] += count_bits(bits)
 
 
 @inlined
