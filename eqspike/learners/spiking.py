@@ -16,7 +16,7 @@ from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
 from ..model.continual import check_model, check_settings
 from ..model.couplings import Coupling
-from ..model.dropout import alive, amplify
+from ..model.dropout import alive, amplified, amplify
 from ..model.encodings import EncodingSettings, encodings
 from ..model.fans import effective
 from ..model.hardware import Hardware, HardwareSettings, hardware
@@ -216,8 +216,7 @@ class Spiking(Learner):
         self.check(batch)
         acting = self.hardware.read(self.parameters)
         if batch.alive is not None:
-            acting = acting.copy()
-            amplify(acting, self._dropout)
+            acting = amplified(acting, self._dropout)
         return self.engine.present(acting, batch, phases, record, scale, *(() if rates is None else (rates,)))
 
     @property

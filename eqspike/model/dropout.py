@@ -31,3 +31,13 @@ def amplify(parameters: Parameters, share: float) -> None:
         *(parameters.down[1:] if parameters.down is not parameters.weights else ()),
     ):
         weights /= weights.dtype.type(1 - share)
+
+
+def amplified(parameters: Parameters, share: float) -> Parameters:
+    """The same weights, of which those are in memory of their own, multiplied; `vector` has them as they were."""
+    acting = parameters.view()
+    acting.weights = [parameters.weights[0], *(weights.copy() for weights in parameters.weights[1:])]
+    if parameters.down is not parameters.weights:
+        acting.down = [parameters.down[0], *(weights.copy() for weights in parameters.down[1:])]
+    amplify(acting, share)
+    return acting

@@ -35,8 +35,8 @@ class Compiled:
         module = ir.Module(name="neuron")
         module.triple = llvm.get_process_triple()
         element = ir.FloatType() if np.dtype(dtype) == np.float32 else ir.DoubleType()
-        _advance(module, layer, element, "advance", kicks=not apart)
-        _advance(module, layer, element, "driven", kicks=not apart)
+        for driven in (False, True):
+            _advance(module, layer, element, driven, kicks=not apart)
         if not layer.prompt:
             _reset(module, layer, element, "reset", kicks=not apart)
         if apart:
@@ -56,13 +56,13 @@ class Compiled:
         )
 
 
-def _advance(module: ir.Module, layer: Layer, element: ir.Type, name: str, kicks: bool) -> None:
-    """name(state, stride, numbers, b, alive, bits, vectors, drive, kick): rows of `state` are `stride` numbers apart."""
+def _advance(module: ir.Module, layer: Layer, element: ir.Type, driven: bool, kicks: bool) -> None:
+    """advance|driven(state, stride, numbers, b, alive, bits, vectors, drive, kick): rows of `state` are `stride` numbers apart."""
     align = 4 if isinstance(element, ir.FloatType) else 8
     width = LINE // align
     number, bit = element.as_pointer(), ir.IntType(width)
     types = [number, I64, number, number, bit.as_pointer(), bit.as_pointer(), I64, number, element]
-    function = ir.Function(module, ir.FunctionType(VOID, types), name)
+    function = ir.Function(module, ir.FunctionType(VOID, types), "driven" if driven else "advance")
     state, stride, numbers, current, alive, bits, vectors, drive, kick = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     emitter = Emitter(builder, layer.places, numbers, element, width, layer.row)
@@ -94,7 +94,7 @@ def _advance(module: ir.Module, layer: Layer, element: ir.Type, name: str, kicks
         if layer.prompt:
             after = _after_spike(emitter, layer, new, own=True, kicks=kicks)
             new = {name: builder.select(spikes, after[name], value) for name, value in new.items()}
-        if function.name == "driven":
+        if driven:
             arriving = layer.neuron.receiving[0]
             new[arriving] = emitter.fma(splat(builder, kick, width), load(drive, first), new[arriving])
         for name, place in places.items():

@@ -82,4 +82,6 @@ def _adapt_part(unit, thread, gradient, mean, square, constants):  # type: ignor
         g = gradient[i]
         mean[i] = flushed(beta1 * mean[i] + (one - beta1) * g, tiny)
         square[i] = flushed(beta2 * square[i] + (one - beta2) * g * g, tiny)
-        gradient[i] = (mean[i] / correction1) / (np.sqrt(square[i] / correction2) + epsilon) * rate
+        m = mean[i] if correction1 == one else mean[i] / correction1  # a division takes longer than all the rest
+        s = square[i] if correction2 == one else square[i] / correction2
+        gradient[i] = m / (np.sqrt(s) + epsilon) * rate
