@@ -192,8 +192,11 @@ def test_an_edited_equation_is_what_both_engines_run(method):
     assert 0 < sum(layer.sum() for layer in edited.spikes[1:]) < sum(layer.sum() for layer in plain.spikes[1:])
 
 
-@pytest.mark.parametrize("reset", ["v -= v_threshold; I = 0.5*I", "v -= v_threshold + 0.1*I"])
-@pytest.mark.parametrize("changes", [(), ("hardware.spikes.loss=0.2",)], ids=str)
+@pytest.mark.parametrize(
+    ("reset", "changes"),
+    [("v -= v_threshold; I = 0.5*I", ()), ("v -= v_threshold + 0.1*I", ("hardware.spikes.loss=0.2",))],
+    ids=["written", "read"],
+)
 def test_a_reset_may_have_part_in_what_has_just_arrived(reset, changes):
     """Then it cannot be done before spikes arrive, where other resets are."""
     name = variant(f"reset {reset}", reset=reset)

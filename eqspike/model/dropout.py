@@ -34,7 +34,7 @@ def amplify(parameters: Parameters, share: float) -> None:
 
 
 def amplified(parameters: Parameters, share: float) -> Parameters:
-    """The same weights, of which those are in memory of their own, multiplied; `vector` has them as they were."""
+    """The same parameters with these weights multiplied, in memory of their own; `vector` has them as they were."""
     acting = parameters.view()
     acting.weights = [parameters.weights[0], *(weights.copy() for weights in parameters.weights[1:])]
     if parameters.down is not parameters.weights:
