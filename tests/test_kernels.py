@@ -18,7 +18,6 @@ from eqspike.kernels import compiled
 from eqspike.memory import aligned
 
 MODULE = """
-from eqspike.memory import aligned
 from eqspike.kernels import compiled, directory, state
 
 @compiled
@@ -66,7 +65,6 @@ MEANWHILE = MODULE.replace(
     "print(",
     """
 import sys
-from eqspike.memory import aligned
 from eqspike.kernels import compile_meanwhile
 
 if len(sys.argv) == 1:

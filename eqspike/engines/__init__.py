@@ -76,7 +76,8 @@ class Engine(ABC):
         """Present a batch, which fits the network, through `phases`; the rule's change comes times `scale`.
 
         With `rates`, one for each coupling, the weights are `parameters - rates * change` at every moment, of the change so
-        far: see `model/continual.py`. Raises NotANumber if a state leaves the numbers.
+        far: see `model/continual.py`. Raises NotANumber if a state leaves the numbers, and EqspikeError for `rates` of a model that
+        cannot have them.
         """
 
 

@@ -68,9 +68,10 @@ def _check_count(name: str, count: Any, phases: int, layers: int | None) -> None
         raise EqspikeError(f"the learner counts {name[:LONGEST]!r}, which is not a name without a slash")
     if not isinstance(count, np.ndarray) or count.dtype.kind not in "iuf" or count.shape[:1] != (phases,):
         raise EqspikeError(f"the learner's count {name!r} is not an array of numbers with a row for each of its phases")
+    low = lowest(name)
     if layers is not None and (
         count.shape != count_shape(name, phases, layers)
-        or not all(value >= lowest(name) for value in count.ravel().tolist())  # of a few, it takes NumPy longer
+        or not all(value >= low for value in count.ravel().tolist())  # of a few, it takes NumPy longer
     ):
         raise EqspikeError(f"the learner's count {name!r} lies below 0, or its shape is not that of such a count")
 
