@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -30,13 +30,21 @@ class Emitter:
     width: int  # 1: plain numbers
     row: int = 0  # length of a row of numbers, where neurons have their own; 0: one for all
     at: Any = None  # place of the neuron, or of the first of the vector, in such a row
+    kept: dict[str, Any] = field(default_factory=dict)  # numbers that are at hand
 
     @property
     def type(self) -> Any:
         return self.element if self.width == 1 else ir.VectorType(self.element, self.width)
 
+    def keep(self) -> None:
+        """Read all numbers here, before a loop, unless neurons have their own."""
+        if not self.row:
+            self.kept = {name: self.number(name) for name in self.places}
+
     def number(self, name: str) -> Any:
         """One of the layer's numbers, in every lane; or each neuron's own."""
+        if name in self.kept:
+            return self.kept[name]
         builder, place = self.builder, ir.Constant(I64, self.places.index(name) * max(self.row, 1))
         if self.row and self.width > 1:
             address = builder.gep(self.numbers, [builder.add(place, self.at)])

@@ -59,28 +59,29 @@ class Compiled:
 def _advance(module: ir.Module, layer: Layer, element: ir.Type, driven: bool, kicks: bool) -> None:
     """advance|driven(state, stride, numbers, b, alive, bits, vectors, drive, kick): rows of `state` are `stride` numbers apart."""
     align = 4 if isinstance(element, ir.FloatType) else 8
-    width = LINE // align
+    width, lanes = LINE // align, register() // align  # of a vector, and of the parts in which it is computed
     number, bit = element.as_pointer(), ir.IntType(width)
     types = [number, I64, number, number, bit.as_pointer(), bit.as_pointer(), I64, number, element]
     function = ir.Function(module, ir.FunctionType(VOID, types), "driven" if driven else "advance")
     state, stride, numbers, current, alive, bits, vectors, drive, kick = function.args
     builder = ir.IRBuilder(function.append_basic_block())
-    emitter = Emitter(builder, layer.places, numbers, element, width, layer.row)
+    emitter = Emitter(builder, layer.places, numbers, element, lanes, layer.row)
+    emitter.keep()
 
     def vector_at(place: Any) -> Any:
         return builder.bitcast(place, emitter.type.as_pointer())
 
-    def load(row: Any, first: Any) -> Any:
-        return builder.load(vector_at(builder.gep(row, [first])), align=align, typ=emitter.type)
+    def load(row: Any) -> Any:
+        return builder.load(vector_at(builder.gep(row, [emitter.at])), align=align, typ=emitter.type)
 
-    with loop(builder, vectors) as vector:
-        first = emitter.at = builder.mul(vector, ir.Constant(I64, width))
+    def part(may: Any) -> Any:
+        """Which neurons of a part spike, of those that may."""
         places = {
-            name: vector_at(builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, n)), first)]))
+            name: vector_at(builder.gep(state, [builder.add(builder.mul(stride, ir.Constant(I64, n)), emitter.at)]))
             for n, name in enumerate(layer.states)
         }
         old = {name: builder.load(place, align=align, typ=emitter.type) for name, place in places.items()}
-        b = load(current, first)
+        b = load(current)
         new = _exact(emitter, layer, old, b) if layer.neuron.method == "exact" else _explicit(emitter, layer, old, b)
         awake = _rest(emitter, layer, old, new) if layer.neuron.refractory else None
         for trace in layer.traces:
@@ -88,19 +89,41 @@ def _advance(module: ir.Module, layer: Layer, element: ir.Type, driven: bool, ki
         for statement in text.statements(layer.neuron.limit):
             new[statement.name] = emitter.as_number(emitter.emit(statement.right, new))
         spikes = emitter.as_condition(emitter.emit(text.expression(layer.neuron.threshold), new))
-        spikes = spikes if awake is None else builder.and_(spikes, awake)
-        may = builder.load(builder.gep(alive, [vector]), align=1, typ=bit)
-        spikes = builder.and_(spikes, builder.bitcast(may, spikes.type))
+        spikes = builder.and_(spikes if awake is None else builder.and_(spikes, awake), may)
         if layer.prompt:
             after = _after_spike(emitter, layer, new, own=True, kicks=kicks)
             new = {name: builder.select(spikes, after[name], value) for name, value in new.items()}
         if driven:
             arriving = layer.neuron.receiving[0]
-            new[arriving] = emitter.fma(splat(builder, kick, width), load(drive, first), new[arriving])
+            new[arriving] = emitter.fma(splat(builder, kick, lanes), load(drive), new[arriving])
         for name, place in places.items():
             builder.store(new[name], place, align=align)
-        builder.store(builder.bitcast(spikes, bit), builder.gep(bits, [vector]), align=1)
+        return spikes
+
+    with loop(builder, vectors) as vector:
+        may, spiking = builder.load(builder.gep(alive, [vector]), align=1, typ=bit), ir.Constant(bit, 0)
+        for first in range(0, width, lanes):
+            emitter.at = builder.add(builder.mul(vector, ir.Constant(I64, width)), ir.Constant(I64, first))
+            found = builder.bitcast(part(_set(builder, may, first, lanes, element)), ir.IntType(lanes))
+            found = found if lanes == width else builder.shl(builder.zext(found, bit), ir.Constant(bit, first))
+            spiking = builder.or_(spiking, found)
+        builder.store(spiking, builder.gep(bits, [vector]), align=1)
     builder.ret_void()
+
+
+def register() -> int:
+    """Bytes of a register of this processor: by parts of this size, conditions stay what its instructions make and take."""
+    features = llvm.get_host_cpu_features()
+    return LINE if features.get("avx512vl") else LINE // 2 if features.get("avx2") else LINE // 4
+
+
+def _set(builder: ir.IRBuilder, bits: Any, first: int, lanes: int, element: ir.Type) -> Any:
+    """Which of so many bits, from the first on, are set, as a condition on numbers."""
+    if bits.type.width == lanes:
+        return builder.bitcast(bits, ir.VectorType(ir.IntType(1), lanes))
+    whole = ir.IntType(32 if isinstance(element, ir.FloatType) else 64)
+    each = ir.Constant(ir.VectorType(whole, lanes), [1 << (first + n) for n in range(lanes)])
+    return builder.icmp_signed("==", builder.and_(splat(builder, builder.zext(bits, whole), lanes), each), each)
 
 
 def _after_spike(emitter: Emitter, layer: Layer, values: Mapping[str, Any], own: bool, kicks: bool) -> dict[str, Any]:

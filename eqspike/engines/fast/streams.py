@@ -25,7 +25,7 @@ def spiking(typing, base, thresholds, index, offset):
             z = builder.xor(z, builder.lshr(z, ir.Constant(type_, [shift] * 8)))
             z = builder.mul(z, ir.Constant(type_, [int(factor)] * 8))
         z = builder.xor(z, builder.lshr(z, ir.Constant(type_, [31] * 8)))
-        below = builder.icmp_unsigned("<", builder.lshr(z, ir.Constant(type_, [11] * 8)), vector(1))
+        below = builder.icmp_signed("<", builder.lshr(z, ir.Constant(type_, [11] * 8)), vector(1))
         return builder.zext(builder.bitcast(below, ir.IntType(8)), ir.IntType(64))
 
     return types.uint64(base, thresholds, types.intp, types.uint64), build

@@ -77,10 +77,12 @@ def store(typing, pointer, index, vector):
     return types.void(pointer, types.intp, vector), build
 
 
-def _first_lanes(builder: ir.IRBuilder, count: Any, width: int) -> Any:
-    """A mask of the lanes before `count`."""
-    places = ir.Constant(ir.VectorType(ir.IntType(64), width), list(range(width)))
-    return builder.icmp_signed("<", places, splat(builder, count, width))
+def _first_lanes(builder: ir.IRBuilder, count: Any, vector: Vector) -> Any:
+    """A mask of the lanes before `count`, which is compared as whole numbers of the size of the vector's own."""
+    whole = ir.IntType(int(vector.dtype.bitwidth))
+    places = ir.Constant(ir.VectorType(whole, vector.lanes), list(range(vector.lanes)))
+    count = count if whole == count.type else builder.trunc(count, whole)
+    return builder.icmp_signed("<", places, splat(builder, count, vector.lanes))
 
 
 def splat(builder: ir.IRBuilder, value: Any, width: int) -> Any:
@@ -103,10 +105,17 @@ def load_first(typing, pointer, index, count):
         place = place_of(builder, *arguments[:2], type_)
         name = f"llvm.masked.load.{_suffix(vector)}.p0{_suffix(vector) if not _opaque(place) else ''}"
         function = declared(builder, name, type_, [place.type, ir.IntType(32), i1, type_])
-        mask = _first_lanes(builder, arguments[2], vector.lanes)
-        return builder.call(
-            function, [place, ir.Constant(ir.IntType(32), _align(pointer)), mask, ir.Constant(type_, None)]
-        )
+        align = ir.Constant(ir.IntType(32), _align(pointer))
+        with builder.if_else(_whole(builder, arguments[2], vector)) as (then, otherwise):
+            with then:
+                whole, after_whole = builder.load(place, align=_align(pointer)), builder.block
+            with otherwise:
+                mask = _first_lanes(builder, arguments[2], vector)
+                part, after_part = builder.call(function, [place, align, mask, ir.Constant(type_, None)]), builder.block
+        found = builder.phi(type_)
+        found.add_incoming(whole, after_whole)
+        found.add_incoming(part, after_part)
+        return found
 
     return vector(pointer, types.intp, types.intp), build
 
@@ -120,10 +129,19 @@ def store_first(typing, pointer, index, vector, count):
         place = place_of(builder, *arguments[:2], type_)
         name = f"llvm.masked.store.{_suffix(vector)}.p0{_suffix(vector) if not _opaque(place) else ''}"
         function = declared(builder, name, ir.VoidType(), [type_, place.type, ir.IntType(32), i1])
-        mask = _first_lanes(builder, arguments[3], vector.lanes)
-        builder.call(function, [arguments[2], place, ir.Constant(ir.IntType(32), _align(pointer)), mask])
+        align = ir.Constant(ir.IntType(32), _align(pointer))
+        with builder.if_else(_whole(builder, arguments[3], vector)) as (then, otherwise):
+            with then:
+                builder.store(arguments[2], place, align=_align(pointer))
+            with otherwise:
+                builder.call(function, [arguments[2], place, align, _first_lanes(builder, arguments[3], vector)])
 
     return types.void(pointer, types.intp, vector, types.intp), build
+
+
+def _whole(builder: ir.IRBuilder, count: Any, vector: Vector) -> Any:
+    """Whether all lanes are meant, which is so for most vectors: making a mask, and storing by it, costs much where it is not built in."""
+    return builder.icmp_signed(">=", count, ir.Constant(count.type, vector.lanes))
 
 
 def _opaque(place: Any) -> bool:
