@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,50 +28,67 @@ def counted(
     a row for each name of a phase.
     """
     place, steps, learns = _schedule(tuple(phases), names)
-    presented = batch * int(place[0] @ steps)
-    whole = map(np.ascontiguousarray, spikes)  # one type to compile for
-    layers = [tally(layer, fan, place[0], presented) for layer, fan in zip(whole, fans(acting.couplings), strict=True)]
-    by_layer = np.array([events for _, events in layers])  # [L + 1, P, 3]
-    _, reached, learning = by_layer.sum(axis=0).T
-    by_phase = {
-        "spikes": by_layer[:, :, 0].T,
-        "synaptic_events": reached,
-        "zero_weight_events": _of_zero_weights(spikes, acting),
-        "neuron_updates": steps * (batch * sum(acting.sizes[1:])),
-        "weight_updates": learns * learning,
+    bounds, ends = _layers(acting.sizes)
+    active, by_layer, others = tally(np.concatenate(spikes, axis=1), fans(acting.couplings), ends, place, learns)
+    presented = batch * steps
+    counts = {
+        "spikes": by_layer,
+        "synaptic_events": others[0],
+        "zero_weight_events": _of_zero_weights(spikes, place, acting),
+        "neuron_updates": presented * sum(acting.sizes[1:]),
+        "weight_updates": others[1],
     }
-    return [activity for activity, _ in layers], {name: place @ rows for name, rows in by_phase.items()}
+    active /= presented[0]
+    return [active[first:end] for first, end in bounds], counts
 
 
 @lru_cache(maxsize=64)
 def _schedule(phases: tuple[Phase, ...], names: tuple[str, ...]) -> tuple[Rows, Rows, Rows]:
-    """Which phases have which name [names, P], their steps [P], whether they are learned from [P]."""
+    """Which phases have which name [names, P], the steps of a name [names], whether phases are learned from [P]."""
     place = np.array([[phase.name == name for phase in phases] for name in names], np.int64)
-    return place, np.array([p.steps for p in phases]), np.array([int(p.sign != 0) for p in phases])
+    steps, learns = (np.array(each, np.int64) for each in ([p.steps for p in phases], [p.sign != 0 for p in phases]))
+    return place, place @ steps, learns
+
+
+@lru_cache(maxsize=64)
+def _layers(sizes: tuple[int, ...]) -> tuple[list[tuple[int, int]], Rows]:
+    """Where layers of these sizes begin and end in a row of them all, and the ends alone."""
+    ends = np.cumsum(sizes)
+    return list(pairwise([0, *ends.tolist()])), ends
 
 
 @compiled
-def tally(spikes, fan, chosen, steps):  # type: ignore[no-untyped-def]
-    """Of spikes [P, N]: activity [N], spikes a step of the `chosen` phases [P]; and spikes of each phase times a fan [3, N], [P, 3]."""
-    activity, events = np.zeros(spikes.shape[1]), np.zeros((len(spikes), len(fan)), np.int64)
+def tally(spikes, fan, ends, place, learns):  # type: ignore[no-untyped-def]
+    """Of spikes [P, N] in layers with these ends: those of each neuron in phases of the first name [N]; by the phases' names, those of
+    each layer [names, L + 1], and what they made, by their fans [2, names]."""
+    names = len(place)
+    active, by_layer = np.zeros(spikes.shape[1]), np.zeros((names, len(ends)), np.int64)
+    made = np.zeros((2, names), np.int64)
     for p in range(len(spikes)):
-        row = spikes[p]
-        if chosen[p]:
-            for n in range(len(row)):
-                activity[n] += row[n]
-        for kind in range(len(fan)):
-            weights, total = fan[kind], 0
-            for n in range(len(row)):
-                total += row[n] * weights[n]
-            events[p, kind] = total
-    return activity / steps, events
+        first = 0
+        if place[0, p]:
+            for n in range(len(active)):
+                active[n] += spikes[p, n]
+        for layer in range(len(ends)):
+            last = ends[layer]
+            own, reach, change = spikes[p, first:last], fan[0, first:last], fan[1, first:last]
+            count, reached, changed = 0, 0, 0
+            for n in range(len(own)):
+                count += own[n]
+                reached += own[n] * reach[n]
+                changed += own[n] * change[n]
+            for name in range(names):
+                by_layer[name, layer] += place[name, p] * count
+                made[0, name] += place[name, p] * reached
+                made[1, name] += place[name, p] * learns[p] * changed
+            first = last
+    return active, by_layer, made
 
 
-def _of_zero_weights(spikes: Sequence[NDArray[np.int64]], acting: Parameters) -> Rows:
-    """Those of the synaptic events whose weight is exactly zero [P]."""
-    found = np.zeros(len(spikes[0]), np.int64)
+def _of_zero_weights(spikes: Sequence[Rows], place: Rows, acting: Parameters) -> Rows:
+    """Those of the synaptic events whose weight is exactly zero [names]."""
     apart = acting.down[1:] if acting.down is not acting.weights else []
-    if any(count_zeros(desk(), weights.reshape(-1)) for weights in (acting.synapses, *apart)):
-        for layer, zeros in zip(spikes, zero_fan_out(acting)):
-            found += layer @ zeros
-    return found
+    if not any(count_zeros(desk(), weights.reshape(-1)) for weights in (acting.synapses, *apart)):
+        return np.zeros(len(place), np.int64)
+    found = sum(layer @ zeros for layer, zeros in zip(spikes, zero_fan_out(acting), strict=True))
+    return place @ found

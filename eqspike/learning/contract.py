@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EqspikeError
 from .learner import Learner, Outcome
@@ -58,9 +59,14 @@ def check_form(learner: Learner, outcome: Outcome, samples: int) -> None:
 
 def check_activity(outcome: Outcome) -> None:
     """Raise EqspikeError for activity that lies outside of [0, 1] or is not a number."""
-    for n, layer in enumerate(outcome.activity):
-        if not (layer.min() >= -ROUNDING and layer.max() <= 1 + ROUNDING):
-            raise EqspikeError(f"the learner's activity of layer {n} lies outside of 0 to 1")
+    if _is_activity(np.concatenate(outcome.activity)):  # once for all layers, which is done after every batch
+        return
+    layer = next(n for n, values in enumerate(outcome.activity) if not _is_activity(values))
+    raise EqspikeError(f"the learner's activity of layer {layer} lies outside of 0 to 1")
+
+
+def _is_activity(values: NDArray[Any]) -> bool:
+    return bool(values.min() >= -ROUNDING and values.max() <= 1 + ROUNDING)
 
 
 def _check_count(name: str, count: Any, phases: int, layers: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +74,8 @@ class Monitor:
     def _weights(self, parameters: Parameters) -> list[Sickness]:
         found = []
         for n, (weights, norm) in enumerate(zip(parameters.weights, self.norms), 1):
-            now = np.sqrt(squares(desk(), weights.reshape(-1)))
-            if not np.isfinite(now):
+            now = math.sqrt(squares(desk(), weights.reshape(-1)))
+            if not math.isfinite(now):
                 found.append(
                     Sickness(f"weight matrix {n}", "is no longer a number", "lower training.learning_rates", fatal=True)
                 )

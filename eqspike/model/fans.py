@@ -13,15 +13,16 @@ from .parameters import Parameters
 
 
 @lru_cache(maxsize=64)
-def fans(couplings: tuple[Coupling, ...]) -> tuple[NDArray[np.int64], ...]:
-    """What a spike of each neuron makes: one spike, events in the synapses that it acts through, changes of those that learn.
+def fans(couplings: tuple[Coupling, ...]) -> NDArray[np.int64]:
+    """What a spike of each neuron makes: events in the synapses that it acts through, changes of those that learn.
 
-    Per layer, the input first [3, N_l]. Nothing goes back to the input.
+    Of all layers, the input first [2, N]. Nothing goes back to the input.
     """
     up = [*(coupling.fan_out for coupling in couplings), np.zeros(couplings[-1].post, np.int64)]
     down = [np.zeros(couplings[0].pre, np.int64), *(coupling.fan_in for coupling in couplings)]
     reached = [up[0], up[1], *(a + b for a, b in zip(up[2:], down[2:], strict=True))]
-    return tuple(np.array([np.ones_like(a), r, a + b]) for a, b, r in zip(up, down, reached, strict=True))
+    changed = [a + b for a, b in zip(up, down, strict=True)]
+    return np.array([np.concatenate(reached), np.concatenate(changed)])
 
 
 def effective(coupling: Coupling, weights: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

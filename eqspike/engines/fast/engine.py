@@ -85,10 +85,10 @@ class FastEngine(Engine):
             del weights  # which the kernels read by their addresses
             change = self._gather(spikes_below, kept, encoded) if len(kept.bias) else None
         self._check(seen.broken, batch)
-        counts, layout = seen.spikes.sum(axis=0), self._layout
+        counts, layout = seen.spikes[0], self._layout
         return Presentation(
             spikes=[
-                seen.input_spikes.sum(axis=0),
+                seen.input_spikes[0],
                 *(counts[:, at : at + n] for at, n in zip(layout.offset, layout.sizes)),
             ],
             readout=seen.readout,
@@ -122,7 +122,9 @@ class FastEngine(Engine):
         arrays: list[NDArray[Any]] = []
         for n, (way, up, down) in enumerate(zip(self._layout.ways, parameters.weights, parameters.down, strict=True)):
             above, below = way.prepare(up, down, input_=n == 0)
-            self._layers.up[n, 1], self._layers.down[n, 1] = above.ctypes.data, below.ctypes.data
+            self._layers.up[n, 1] = above.ctypes.data
+            if n:  # nothing goes down to the input
+                self._layers.down[n, 1] = below.ctypes.data
             arrays += [above, below]
         return arrays
 
@@ -179,6 +181,7 @@ class FastEngine(Engine):
             input_start=self._buffer("input start", (L, slots, K, pixels + 2 * GROUP)),
             start=self._buffer("start", (L, slots, K, M)),
             bias=self._buffer("bias change", (L, M)),
+            bias_sum=self._buffer("bias sum", (M,)),
         )
 
     def _row_of_first(self, multiple: int) -> int:
@@ -229,7 +232,7 @@ class FastEngine(Engine):
                 source = source._replace(start=encoded.rates.astype(self._dtype)[:, None, None])
             way.gather(source, weights.reshape(-1), n == 0, self._helpers)
         for first, coupling, biases in zip(layout.offset, couplings, change.biases):
-            own = kept.bias[:, first : first + coupling.post].sum(axis=0)
+            own = kept.bias_sum[first : first + coupling.post]
             if coupling.biases == coupling.post:
                 biases[:] = own
             else:

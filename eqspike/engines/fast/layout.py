@@ -47,12 +47,12 @@ class Layout:
         self.ways = [way(coupling, self.dtype) for coupling in model.couplings]
         self.plan = lru_cache(maxsize=8)(self._plan)
 
-    @property
+    @cached_property
     def row(self) -> int:
         """Length of a row of neurons, padding included."""
         return int(self.offset[-1])
 
-    @property
+    @cached_property
     def states(self) -> int:
         """Rows of the state."""
         return max(len(layer.states) for layer in self.neurons)

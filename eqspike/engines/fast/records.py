@@ -108,6 +108,7 @@ class Kept(NamedTuple):
     input_start: NDArray[Any]  # [B, slots, K, N + 32]
     start: NDArray[Any]  # [B, slots, K, M]
     bias: NDArray[Any]  # [B, M]
+    bias_sum: NDArray[Any]  # [M] of the batch
 
 
 class Source(NamedTuple):
@@ -130,8 +131,8 @@ class Source(NamedTuple):
 class Seen(NamedTuple):
     """What is reported."""
 
-    spikes: NDArray[np.int64]  # [threads, P, M]
-    input_spikes: NDArray[np.int64]  # [threads, P, N]
+    spikes: NDArray[np.int64]  # [threads, P, M], then all of them in the first place
+    input_spikes: NDArray[np.int64]  # [threads, P, N], also
     readout: NDArray[np.int64]  # [B, outputs]
     settled: NDArray[Any]  # [B, outputs]
     broken: NDArray[np.int64]  # [B] 1 + place in the state of a value that is not a number; 0: none

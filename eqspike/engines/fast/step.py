@@ -35,6 +35,21 @@ def present(desk, layers, plan, traces, given, scratch, kept, seen):
     """Present a batch, its samples shared out."""
     records = reference(layers), reference(plan), reference(traces), reference(given)
     share(desk, present_sample, (*records, reference(scratch), reference(kept), reference(seen)), len(given.keys))
+    for thread in range(1, len(seen.spikes)):
+        add(seen.spikes[thread], seen.spikes[0])
+        add(seen.input_spikes[thread], seen.input_spikes[0])
+    if len(kept.bias):
+        kept.bias_sum[:] = 0
+        for b in range(len(kept.bias)):
+            add(kept.bias[b], kept.bias_sum)
+
+
+@inlined
+def add(values, totals):
+    """totals += values, of the same shape."""
+    more, total = pointer(values), pointer(totals)
+    for n in range(values.size):
+        total[n] += more[n]
 
 
 @inlined
