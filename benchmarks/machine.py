@@ -63,7 +63,8 @@ def _update(values, repeats):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _multiply(values, repeats):  # type: ignore[no-untyped-def]
+def _multiply_ten(values, repeats):  # type: ignore[no-untyped-def]
+    """As many sums side by side as hide the latency of registers of 64 bytes."""
     at = pointer(values)
     factor = load(at, 0)
     a, b, c, d, e, f, g, h = factor, factor, factor, factor, factor, factor, factor, factor
@@ -74,6 +75,18 @@ def _multiply(values, repeats):  # type: ignore[no-untyped-def]
         g, h, i = fma(g, factor, factor), fma(h, factor, factor), fma(i, factor, factor)
         j = fma(j, factor, factor)
     store(at, 0, (a + b + c + d + e + f + g + h + i + j) * (factor - factor))
+
+
+@compiled
+def _multiply_five(values, repeats):  # type: ignore[no-untyped-def]
+    """As many as fit into sixteen registers of 32 bytes."""
+    at = pointer(values)
+    factor = load(at, 0)
+    a, b, c, d, e = factor, factor, factor, factor, factor
+    for _ in range(repeats):
+        a, b, c = fma(a, factor, factor), fma(b, factor, factor), fma(c, factor, factor)
+        d, e = fma(d, factor, factor), fma(e, factor, factor)
+    store(at, 0, (a + b + c + d + e) * (factor - factor))
 
 
 @compiled
@@ -108,10 +121,13 @@ def measure(repeats: int = 20, work: float = 4e6) -> Machine:
         read[level] = 4 * len(values) * passes / _fastest(lambda v=values, p=passes: _read(v, p), repeats)
         update[level] = len(values) * passes / _fastest(lambda v=values, p=passes: _update(v, p), repeats)
     numbers, loops = aligned(LANES, np.float32), int(work / 10)
-    multiply = 10 * LANES * loops / _fastest(lambda: _multiply(numbers, loops), repeats)
+    ten, five = (
+        sums * LANES * loops / _fastest(lambda run=run: run(numbers, loops), repeats)
+        for sums, run in ((10, _multiply_ten), (5, _multiply_five))
+    )
     base, rounds = np.arange(64, dtype=np.uint64), int(work / 640)
     draws = 64 * rounds / _fastest(lambda: _draw(base, base, rounds), repeats)
-    return Machine(sizes, read, update, multiply, draws)
+    return Machine(sizes, read, update, max(ten, five), draws)
 
 
 def _fastest(run, repeats: int) -> float:  # type: ignore[no-untyped-def]

@@ -71,7 +71,7 @@ class Cut:
         encoded = learner.model.encode(batch.images, self.steps)
         parameters = learner.hardware.read(learner.parameters)
         given = engine._given(parameters, batch, encoded)
-        scratch, kept, sources = engine._memory(self.plan, batch, self.steps)
+        scratch, kept, sources = engine._room.of(self.plan, len(batch), batch.images.shape[1], self.steps)
         seen, layers = engine._seen(self.plan, batch, False), engine._layers
         weights = engine._weights(parameters)
         target = aligned(scratch.state.shape, scratch.state.dtype)
@@ -84,7 +84,7 @@ class Cut:
             "present": lambda: present(
                 engine._helpers.desk(), layers, self.plan, engine._traces, given, scratch, kept, seen
             ),
-            "gather": lambda: engine._gather(sources, kept, encoded),
+            "gather": lambda: engine._gather(sources, encoded, slice(0, len(batch))),
             "train": lambda: train(batch),
         }
         self._alive = weights  # which the kernels read by their addresses

@@ -108,9 +108,9 @@ def test_gathering_writes_nothing_beside_its_arrays(precision, monkeypatch):
     """In the rehearsal, and in layers of widths that are no whole tiles."""
     seen = []
 
-    def watched(desk, many, source, *arrays):
+    def watched(desk, many, more, source, *arrays):
         pairs = [guarded(array) for array in arrays]
-        gather_dense(desk, many, source, *(copy for _, copy in pairs))
+        gather_dense(desk, many, more, source, *(copy for _, copy in pairs))
         arrays[-1][:] = pairs[-1][1]
         for memory, _ in pairs:
             assert (memory[:AROUND] == 1).all() and (memory[-AROUND:] == 1).all()

@@ -216,10 +216,15 @@ class Patches(Way):
             return up, down
         return up, np.ascontiguousarray(down[:, self._order].transpose(0, 1, 3, 2))
 
-    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, more: bool, helpers: Helpers) -> None:
         partial = np.empty((len(source.lit_count), change.size), self.dtype)
         gather_patches(helpers.desk(), self._pairs, source, partial)
-        np.sum(partial, axis=0, out=change)  # one sample after the other, whatever the threads
+        if not more:
+            change[:] = 0
+        for sample in partial:  # one sample after the other, whatever the threads
+            change += sample
+
+    def finish(self, change: NDArray[Any]) -> None:
         np.multiply(change, self.coupling.scale, out=change)
 
 

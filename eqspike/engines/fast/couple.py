@@ -44,8 +44,11 @@ class Way(ABC):
         """Weights of both ways as `self.up` and `self.down` read them; nothing goes down to the input. Views or buffers: valid until the next call."""
 
     @abstractmethod
-    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
-        """Write dW, flat, which `source` makes up."""
+    def gather(self, source: Source, change: NDArray[Any], many: bool, more: bool, helpers: Helpers) -> None:
+        """Write dW, flat, which `source` makes up; where there is `more`, add it to what stands there."""
+
+    def finish(self, change: NDArray[Any]) -> None:
+        """What is left to be done with dW once all of it is there."""
 
 
 class Listed(Way):
@@ -62,10 +65,10 @@ class Listed(Way):
     def prepare(self, up: NDArray[Any], down: NDArray[Any], input_: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         return up, down
 
-    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, more: bool, helpers: Helpers) -> None:
         pre, post, weight = self._synapses
         scale: Any = np.array([self.coupling.scale], self.dtype)[0]
-        gather_listed(pre, post, weight, scale, source, change)
+        gather_listed(pre, post, weight, scale, more, source, change)
 
 
 class Rows(Way):
@@ -96,15 +99,16 @@ class Rows(Way):
         transpose(down, self._down)
         return self._up, self._down
 
-    def gather(self, source: Source, change: NDArray[Any], many: bool, helpers: Helpers) -> None:
+    def gather(self, source: Source, change: NDArray[Any], many: bool, more: bool, helpers: Helpers) -> None:
         if not source.rows:
-            gather_products(helpers.desk(), source, np.zeros((helpers.count, len(source.start)), np.int64), change)
+            shown = np.zeros((helpers.count, len(source.start)), np.int64)
+            gather_products(helpers.desk(), more, source, shown, change)
             return
         size = -(-source.rows // 4) * PATTERNS * TILE * lanes(self.dtype) if many else 1
         if self._tables is None or self._tables.shape != (helpers.count, size):
             self._tables = aligned((helpers.count, size), self.dtype)
             self._sums = aligned((helpers.count, source.pre * TILE * lanes(self.dtype)), self.dtype)
-        gather_dense(helpers.desk(), many, source, self._tables, self._sums, change)
+        gather_dense(helpers.desk(), many, more, source, self._tables, self._sums, change)
 
 
 @compiled

@@ -81,7 +81,7 @@ class Layout:
             drive=self.ways[0].drive(),
             astray=address(astray, self.dtype, strays) if self.model.astray else np.uint64(0),
             loss=float(self.model.loss),
-            delay=self._delay(),
+            delay=self.delay,
         )
 
     def alive(self, neurons: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
@@ -131,7 +131,8 @@ class Layout:
             traces=[seen.history[:, :, row, place] for row, place in zip(rows, places)],
         )
 
-    def _delay(self) -> NDArray[np.int64]:
+    @cached_property
+    def delay(self) -> NDArray[np.int64]:
         """Steps after which each neuron's spikes are sent, by its place in a row of bits."""
         delay = np.zeros(64 * self.word[-1] if self.model.delays else 0, np.int64)
         for first, layer in zip(64 * self.word, self.model.delays):

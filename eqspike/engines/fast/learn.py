@@ -22,7 +22,7 @@ from ...share import share
 from .draw import GROUP
 from .drive import PATTERNS, TILE, write_patterns
 from .reference import own, reference
-from .vectors import clear, fma, lanes_of, load, lowest_bit, spread, store, store_first, where
+from .vectors import clear, fma, lanes_of, load, load_first, lowest_bit, spread, store, store_first, where
 
 BLOCK = 16  # rows of dW that are written in one piece
 
@@ -83,9 +83,10 @@ def window(words, n, stride, first, count):
 
 
 @compiled
-def gather_dense(desk, many, source, tables, sums, change):
+def gather_dense(desk, many, more, source, tables, sums, change):
     """dW of a dense coupling, flat, summed over the batch in a fixed order; tiles of its columns are shared out.
 
+    Where there is `more`, what stands in it is of samples that come before these.
     With `many` spikes, four rows of G at a time are looked up; otherwise they are added one by one. Each thread has a table, and a
     tile to sum in: what another core writes nearby would hold it up.
     """
@@ -93,11 +94,11 @@ def gather_dense(desk, many, source, tables, sums, change):
     tiles, threads = (source.post + width - 1) // width, desk.shape[0]
     whole = tiles // threads * threads
     units = whole + (tiles - whole) * threads
-    share(desk, gather_tile, (whole, threads, many, reference(source), tables, sums, change), units)
+    share(desk, gather_tile, (whole, threads, many, more, reference(source), tables, sums, change), units)
 
 
 @inlined
-def gather_tile(unit, thread, whole, threads, many, source, tables, sums, change):
+def gather_tile(unit, thread, whole, threads, many, more, source, tables, sums, change):
     """dW in a tile, or in a block of its rows: tiles that threads cannot share evenly come in a block for each of them.
 
     A thread takes neighbouring tiles, which have lines of the cache in common.
@@ -110,6 +111,11 @@ def gather_tile(unit, thread, whole, threads, many, source, tables, sums, change
     table, tile_sums = pointer(tables[thread]), pointer(sums[thread])
     at, low, high = tile * TILE * lanes, source.pre * block // blocks, source.pre * (block + 1) // blocks
     clear(tile_sums, (high - low) * TILE * lanes)
+    if more:
+        for row in range(low, high):
+            for place in range(0, min(TILE * lanes, width - at), lanes):
+                before = load_first(pointer(change), row * width + at + place, width - at - place)
+                store(tile_sums, (row - low) * TILE * lanes + place, before)
     for b in range(len(source.lit_count)):
         if many:
             G = shifted(pointer(source.g[b]), source.column + at)
@@ -190,13 +196,13 @@ def add_starts(starts, start, pre, forward, post, w, x, y, z):
 
 
 @compiled
-def gather_products(desk, source, shown, change):
+def gather_products(desk, more, source, shown, change):
     """dW of a dense coupling above neurons that do not spike, flat: a product for each sample. Blocks of its rows are shared out."""
-    share(desk, gather_rows, (reference(source), shown, change), (source.pre + BLOCK - 1) // BLOCK)
+    share(desk, gather_rows, (more, reference(source), shown, change), (source.pre + BLOCK - 1) // BLOCK)
 
 
 @inlined
-def gather_rows(unit, thread, source, shown, change):
+def gather_rows(unit, thread, more, source, shown, change):
     """Write a block of rows. Products with 0 are left out: `shown` has room for the samples of a neuron that are not 0."""
     source = own(source)
     lanes, width, these = lanes_of(pointer(change)), source.post, pointer(shown[thread])
@@ -207,8 +213,9 @@ def gather_rows(unit, thread, source, shown, change):
             count += int64(source.start[b, 0, 0, source.first + n] != 0)
         for at in range(0, width, TILE * lanes):
             total, rest = shifted(pointer(change), n * width + at), width - at
-            w = spread(change[0] - change[0])
-            x, y, z = w, w, w
+            w, x = load_first(total, 0, rest if more else 0), load_first(total, lanes, rest - lanes if more else 0)
+            y = load_first(total, 2 * lanes, rest - 2 * lanes if more else 0)
+            z = load_first(total, 3 * lanes, rest - 3 * lanes if more else 0)
             for k in range(count):
                 b = these[k]
                 start = shifted(pointer(source.start[b]), source.first + n)
@@ -221,9 +228,10 @@ def gather_rows(unit, thread, source, shown, change):
 
 
 @compiled
-def gather_listed(pre, post, weight, scale, source, change):
+def gather_listed(pre, post, weight, scale, more, source, change):
     """dW of any coupling, synapse by synapse in the order of the neurons below, summed over the batch in a fixed order."""
-    change[:] = 0
+    if not more:
+        change[:] = 0
     for b in range(len(source.lit_count)):
         n = 0
         for synapse in range(len(pre)):

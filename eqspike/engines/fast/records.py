@@ -72,6 +72,19 @@ class Given(NamedTuple):
     alive: NDArray[np.uint64]  # [1 or B, words] bits of the neurons that may spike
     rate_of_count: float  # counted spikes in the readout as a rate
 
+    def of(self, part: slice) -> Given:
+        """Some of its samples."""
+        if len(self.keys) == part.stop - part.start:
+            return self
+        return self._replace(
+            probability=self.probability[part],
+            raster=self.raster[part],
+            keys=self.keys[part],
+            bias=self.bias[part] if len(self.bias) > 1 else self.bias,
+            targets=self.targets[part],
+            alive=self.alive[part] if len(self.alive) > 1 else self.alive,
+        )
+
 
 class Scratch(NamedTuple):
     """What a presentation works with, one place for each thread."""
@@ -108,7 +121,6 @@ class Kept(NamedTuple):
     input_start: NDArray[Any]  # [B, slots, K, N + 32]
     start: NDArray[Any]  # [B, slots, K, M]
     bias: NDArray[Any]  # [B, M]
-    bias_sum: NDArray[Any]  # [M] of the batch
 
 
 class Source(NamedTuple):
@@ -133,11 +145,21 @@ class Seen(NamedTuple):
 
     spikes: NDArray[np.int64]  # [threads, P, M], then all of them in the first place
     input_spikes: NDArray[np.int64]  # [threads, P, N], also
+    bias: NDArray[Any]  # [M] change of the biases
     readout: NDArray[np.int64]  # [B, outputs]
     settled: NDArray[Any]  # [B, outputs]
     broken: NDArray[np.int64]  # [B] 1 + place in the state of a value that is not a number; 0: none
     history: NDArray[Any]  # [B, T, S, M] the state after every step, if not empty
     history_bits: NDArray[np.uint64]  # [B, T, words]
+
+    def of(self, part: slice) -> Seen:
+        """What is reported of some samples; spikes and biases are of all of them."""
+        if len(self.broken) == part.stop - part.start:
+            return self
+        single = {
+            name: getattr(self, name)[part] for name in ("readout", "settled", "broken", "history", "history_bits")
+        }
+        return self._replace(**single)
 
 
 class Moving(NamedTuple):

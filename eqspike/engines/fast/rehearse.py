@@ -41,7 +41,7 @@ def rehearse(precision: str) -> None:
         forward=empty(1, 1, 1),
     )
     tables, sums = (aligned((1, TILE * lanes(precision)), precision) for _ in range(2))
-    gather_dense(helpers(1).desk(), False, source, tables, sums, np.zeros(1, precision))
+    gather_dense(helpers(1).desk(), False, False, source, tables, sums, np.zeros(1, precision))
 
 
 if __name__ == "__main__":

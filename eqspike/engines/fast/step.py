@@ -38,10 +38,9 @@ def present(desk, layers, plan, traces, given, scratch, kept, seen):
     for thread in range(1, len(seen.spikes)):
         add(seen.spikes[thread], seen.spikes[0])
         add(seen.input_spikes[thread], seen.input_spikes[0])
-    if len(kept.bias):
-        kept.bias_sum[:] = 0
-        for b in range(len(kept.bias)):
-            add(kept.bias[b], kept.bias_sum)
+        seen.spikes[thread], seen.input_spikes[thread] = 0, 0  # the next part of a batch is counted on top
+    for b in range(len(kept.bias)):
+        add(kept.bias[b], seen.bias)
 
 
 @inlined
