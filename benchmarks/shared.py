@@ -19,6 +19,7 @@ from eqspike.learning.loop import make_batch, rates_at
 from eqspike.learning.optimisers import optimisers
 from eqspike.randomness import ORDER, generator
 from eqspike.resources import resolve
+from eqspike.threads import blas_on_one_thread
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One line of JSON instead of a table.")
 
@@ -106,6 +107,7 @@ def repeated(run: Callable[[Batch], object], batches: Iterator[Batch], count: in
     return lambda: [run(next(batches)) for _ in range(count)]
 
 
+@blas_on_one_thread()  # as `train` and `evaluate` tell it once, not with every batch
 def in_turn(
     runs: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.process_time
 ) -> dict[str, NDArray[np.float64]]:
