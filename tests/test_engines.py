@@ -138,6 +138,23 @@ def test_threads_give_the_same_bits(precision):
     assert found[0].vector.tobytes() == found[1].vector.tobytes() == found[2].vector.tobytes()
 
 
+@pytest.mark.parametrize("neuron", ["refractory-lif", "adaptive-lif"])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_registers_of_any_size_give_the_same_bits(precision, neuron, monkeypatch):
+    settings, batch, found = (
+        network((30, 20), f"neuron.model={neuron}", "plasticity.dropout=0.3"),
+        samples(5, 40, 5),
+        set(),
+    )
+    for size in (16, 32, 64):
+        monkeypatch.setattr("eqspike.engines.fast.neuron_code.register", lambda size=size: size)
+        learner = make("fast", settings, parameters((40, 30, 20, 5)), precision=precision)
+        gradient, outcome = learner.gradient(batch)
+        assert gradient.vector.any() and outcome.activity[-1].any()
+        found.add(gradient.vector.tobytes() + outcome.scores.tobytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [
