@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -35,7 +35,7 @@ from numba.core.compiler import Compiler
 PACKAGE = Path(__file__).parent
 SOURCES = (
     *("kernels.py", "memory.py", "share.py", "arithmetic.py", "*randomness.py"),
-    *("engines/fast/*.py", "rates/*.py", "learning/**/*.py", "learners/*.py", "model/hardware/*.py"),
+    *("engines/fast/*.py", "rates/*.py", "learning/**/*.py", "learners/*.py", "model/events.py", "model/hardware/*.py"),
 )
 GENERATIONS = 4  # directories of other states that are left alone
 
@@ -79,16 +79,17 @@ def state() -> str:
     return "" if any(place.rglob("*.nbi")) else f"compiling kernels, once on this machine (some 10 s), kept in {place}"
 
 
-def compile_meanwhile(function: Any, module: str, *arguments: str) -> None:
-    """Let a second process compile a function that this one needs later: the module, run with these arguments, calls it once.
+def compile_meanwhile(functions: Sequence[Any], module: str, *arguments: str) -> None:
+    """Let a second process compile functions that this one needs later: the module, run with these arguments, calls each once.
 
-    It is only faster: where there is one core, or the function is kept already, or the process fails, nothing is lost.
+    It is only faster: where there is one core, or the functions are kept already, or the process fails, nothing is lost.
     """
-    kept = getattr(function, "_cache", None)
+    caches = [getattr(function, "_cache", None) for function in functions]
+    missing = [cache for cache in caches if isinstance(cache, _KernelCache) and cache.empty]
     place = directory()
-    if place and isinstance(kept, _KernelCache) and kept.empty and (os.cpu_count() or 1) > 1:
+    if place and missing and (os.cpu_count() or 1) > 1:
         with suppress(OSError):
-            kept.compiling = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=PACKAGE.parent,
                 env=os.environ | {"EQSPIKE_CACHE": str(place.parent.absolute())},  # it may be relative
@@ -96,6 +97,8 @@ def compile_meanwhile(function: Any, module: str, *arguments: str) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+            for cache in missing:
+                cache.compiling = process
 
 
 class _SealedFile(IndexDataCacheFile):  # type: ignore[misc]

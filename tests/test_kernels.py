@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from networks import make, network, parameters, samples
 
+from eqspike import build, experiment
+from eqspike.data import load
+from eqspike.engines.fast.engine import AHEAD
 from eqspike.engines.fast.learn import gather_dense
 from eqspike.engines.fast.rehearse import rehearse
 from eqspike.kernels import compiled
+from eqspike.learning.loop import train
 from eqspike.memory import aligned
 
 MODULE = """
@@ -68,7 +72,7 @@ import sys
 from eqspike.kernels import compile_meanwhile
 
 if len(sys.argv) == 1:
-    compile_meanwhile(doubled, "WHO", "second")
+    compile_meanwhile([doubled], "WHO", "second")
 print(""",
 )
 
@@ -83,12 +87,14 @@ def test_a_second_process_compiles_meanwhile(kernel, tmp_path, who, hits, cache)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_what_is_rehearsed_is_what_the_engine_calls(precision):
-    learner = make("fast", network((4,)), parameters((5, 4, 3)), precision=precision)
-    learner.gradient(samples(2, 5, 3))
-    called = set(gather_dense.signatures)
+def test_what_is_rehearsed_is_what_training_calls(precision):
+    settings = experiment(changes=[f"engine.precision={precision}", "network.hidden=[4]", "training.epochs=1"])
+    dataset = load("digits").limited(4, 2)
+    train(build(settings, dataset), dataset, settings)
+    called = [set(kernel.signatures) for kernel in AHEAD]
+    assert all(called), "each is called by training"
     rehearse(precision)
-    assert set(gather_dense.signatures) == called
+    assert [set(kernel.signatures) for kernel in AHEAD] == called
 
 
 AROUND = 1024  # numbers

@@ -18,6 +18,7 @@ from ..model.continual import check_model, check_settings
 from ..model.couplings import Coupling
 from ..model.dropout import alive, amplified, amplify
 from ..model.encodings import EncodingSettings, encodings
+from ..model.events import counted
 from ..model.fans import effective
 from ..model.hardware import Hardware, HardwareSettings, hardware
 from ..model.margin import missed
@@ -33,7 +34,6 @@ from ..model.warnings import warnings_for
 from ..randomness import SIGN, generator
 from ..reading import about
 from ..threads import blas_on_one_thread
-from ._events import counted
 
 
 class SpikingExperiment(Experiment):

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import kernels
+from ...arithmetic import add_scaled, count_zeros, multiply, squares
 from ...data.batch import Batch
 from ...helpers import helpers
 from ...model.continual import check_presented
 from ...model.couplings.dense import Dense
 from ...model.encodings import Direct, Drawn, Timed, raster
+from ...model.events import tally
 from ...model.parameters import Parameters
 from ...model.schedule import Phase
 from ...model.spiking import Model
@@ -30,6 +32,7 @@ from .room import Room
 from .step import present
 
 NO_PROBABILITY, NO_RASTER = np.zeros((0, 0)), np.zeros((0, 0, 0), np.uint8)  # where an input is neither drawn nor timed
+AHEAD = (gather_dense, tally, count_zeros, squares, add_scaled, multiply)  # kernels that `rehearse.py` calls
 TOGETHER = 32  # samples that are presented before what they leave behind is learned from: of more, little would be left in the caches
 
 
@@ -119,10 +122,10 @@ class FastEngine(Engine):
         )
 
     def _compile_ahead(self) -> None:
-        """Before the first training presentation, whose kernel takes this process a while to compile."""
+        """Before the first training presentation, whose kernel takes this process longer to compile than a second one takes for the rest."""
         dense = any(isinstance(coupling, Dense) for coupling in self.model.couplings)
         if dense and not present.signatures:
-            kernels.compile_meanwhile(gather_dense, f"{__package__}.rehearse", self.settings.precision)
+            kernels.compile_meanwhile(AHEAD, f"{__package__}.rehearse", self.settings.precision)
 
     def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
         """Tell the layers where the weights are; the arrays that are there."""

@@ -1,4 +1,4 @@
-"""The kernel that a first training needs last, which a second process compiles meanwhile.
+"""The kernels that a first training needs after its first presentation, which a second process compiles meanwhile.
 
 python -m eqspike.engines.fast.rehearse float32
 """
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ...arithmetic import add_scaled, count_zeros, multiply, squares
 from ...helpers import helpers
 from ...memory import aligned
+from ...model.events import tally
 from .draw import GROUP
 from .drive import TILE
 from .learn import gather_dense
@@ -21,7 +23,7 @@ from .vectors import lanes
 
 
 def rehearse(precision: str) -> None:
-    """Gather nothing, with arguments of the types that the engine gives."""
+    """Gather, count and change nothing, with arguments of the types that training gives."""
 
     def empty(*shape: int, dtype: DTypeLike = precision) -> NDArray[Any]:
         return np.zeros((0, *shape), dtype)
@@ -41,7 +43,13 @@ def rehearse(precision: str) -> None:
         forward=empty(1, 1, 1),
     )
     tables, sums = (aligned((1, TILE * lanes(precision)), precision) for _ in range(2))
-    gather_dense(helpers(1).desk(), False, False, source, tables, sums, np.zeros(1, precision))
+    desk, values, rows = helpers(1).desk(), np.zeros(1, precision), np.zeros((1, 1), np.int64)
+    gather_dense(desk, False, False, source, tables, sums, values)
+    tally(rows, rows, rows[0], rows, rows[0])
+    count_zeros(desk, values)
+    multiply(desk, values, values.dtype.type(1))
+    add_scaled(desk, values, values.dtype.type(1), values)
+    squares(desk, values)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..arithmetic import count_zeros
 from ..helpers import desk
 from ..kernels import compiled
-from ..model.fans import fans, zero_fan_out
-from ..model.parameters import Parameters
-from ..model.schedule import Phase
+from .fans import fans, zero_fan_out
+from .parameters import Parameters
+from .schedule import Phase
 
 Rows = NDArray[np.int64]
 
