@@ -79,7 +79,7 @@ class FastEngine(Engine):
             weights = self._weights(parameters)
             if learns:
                 self._compile_ahead()
-            for part in parts(len(batch), TOGETHER if learns else len(batch)):
+            for part in parts(len(batch), TOGETHER) if learns else [slice(0, len(batch))]:
                 scratch, kept, below = self._room.of(plan, part.stop - part.start, batch.images.shape[1], steps)
                 own = given.of(part), scratch, kept, seen.of(part)
                 present(self._helpers.desk(), self._layers, plan, self._traces, *own)
@@ -191,5 +191,5 @@ class FastEngine(Engine):
 
 def parts(samples: int, together: int) -> list[slice]:
     """Samples in parts of nearly the same size, so many at most."""
-    count = -(-samples // together)
+    count = max(1, -(-samples // together))
     return [slice(samples * n // count, samples * (n + 1) // count) for n in range(count)]
