@@ -35,7 +35,7 @@ from numba.core.compiler import Compiler
 PACKAGE = Path(__file__).parent
 SOURCES = (
     *("kernels.py", "memory.py", "share.py", "arithmetic.py", "*randomness.py"),
-    *("engines/fast/*.py", "rates/*.py", "learning/**/*.py", "learners/*.py", "model/events.py", "model/hardware/*.py"),
+    *("engines/fast/*.py", "rates/*.py", "learning/**/*.py", "model/events.py", "model/hardware/*.py"),
 )
 GENERATIONS = 4  # directories of other states that are left alone
 

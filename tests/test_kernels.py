@@ -111,7 +111,7 @@ def guarded(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_gathering_writes_nothing_beside_its_arrays(precision, monkeypatch):
-    """In the rehearsal, and in layers of widths that are no whole tiles."""
+    """In the rehearsal, and in layers whose widths are not whole tiles."""
     seen = []
 
     def watched(desk, many, more, source, *arrays):

@@ -16,7 +16,6 @@ from ...arithmetic import add_scaled, count_zeros, multiply, squares
 from ...data.batch import Batch
 from ...helpers import helpers
 from ...model.continual import check_presented
-from ...model.couplings.dense import Dense
 from ...model.encodings import Direct, Drawn, Timed, raster
 from ...model.events import tally
 from ...model.parameters import Parameters
@@ -77,8 +76,8 @@ class FastEngine(Engine):
             present_moving(self._layers, plan, self._traces, given, scratch, kept, seen, moving)
         else:
             weights = self._weights(parameters)
-            if learns:
-                self._compile_ahead()
+            if learns and not present.signatures:  # which this process is about to compile, and takes a while
+                kernels.compile_meanwhile(AHEAD, f"{__package__}.rehearse", self.settings.precision)
             for part in parts(len(batch), TOGETHER) if learns else [slice(0, len(batch))]:
                 scratch, kept, below = self._room.of(plan, part.stop - part.start, batch.images.shape[1], steps)
                 own = given.of(part), scratch, kept, seen.of(part)
@@ -120,12 +119,6 @@ class FastEngine(Engine):
             alive=layout.alive(batch.alive),
             rate_of_count=self.model.readout_rate,
         )
-
-    def _compile_ahead(self) -> None:
-        """Before the first training presentation, whose kernel takes this process longer to compile than a second one takes for the rest."""
-        dense = any(isinstance(coupling, Dense) for coupling in self.model.couplings)
-        if dense and not present.signatures:
-            kernels.compile_meanwhile(AHEAD, f"{__package__}.rehearse", self.settings.precision)
 
     def _weights(self, parameters: Parameters) -> list[NDArray[Any]]:
         """Tell the layers where the weights are; the arrays that are there."""

@@ -58,7 +58,7 @@ class Layout:
         return max(len(layer.states) for layer in self.neurons)
 
     def layers(self) -> Layers:
-        """The layers; addresses of weights are 0 until `with_weights` fills them in."""
+        """The layers; addresses of weights are 0 until a presentation fills them in."""
         neuron, kick = self.model.neuron, self.model.neuron.kick(self.model.values)
         up, down = (
             np.array([[getattr(way, side)[0], 0, getattr(way, side)[1].ctypes.data] for way in self.ways], np.uint64)
