@@ -32,14 +32,14 @@ PARTS = ("draw", "drive", "step", "deliver", "gather", "rest")
 def _draw_all(given, scratch, kept):  # type: ignore[no-untyped-def]
     words, stride = kept.words.shape[1] * kept.words.shape[2] * GROUP, kept.words.shape[2]
     raster, steps = pointer(scratch.raster), scratch.raster.shape[2]
-    for b in range(len(given.keys)):
+    for b in range(len(given.samples)):
         lit, own = shifted(pointer(kept.lit), b * kept.lit.shape[1]), shifted(pointer(kept.words), b * words)
         kept.lit_count[b] = draw(b, 0, steps, given, scratch, lit, raster, own, stride)
 
 
 @compiled
 def _receive_all(layers, given, scratch, kept):  # type: ignore[no-untyped-def]
-    for b in range(len(given.keys)):
+    for b in range(len(given.samples)):
         receive(b, 0, layers, given, scratch, kept)
 
 
@@ -67,13 +67,13 @@ class Cut:
         assert recording is not None
         self.spikes = recording.spikes  # [B, T, N] of each layer, the input first
         self.plan = engine._layout.plan(self.phases, 1.0)
-        self.steps = int((self.plan.raster_from + self.plan.steps).max())  # of the raster
+        self.steps = self.plan.raster  # rows of the raster
         encoded = learner.model.encode(batch.images, self.steps)
         parameters = learner.hardware.read(learner.parameters)
         given = engine._given(parameters, batch, encoded)
         scratch, kept, sources = engine._room.of(self.plan, len(batch), batch.images.shape[1], self.steps)
         seen, layers = engine._seen(self.plan, batch, False), engine._layers
-        weights = engine._weights(parameters)
+        engine._place(parameters)
         target = aligned(scratch.state.shape, scratch.state.dtype)
         events = spike_lists(self.spikes[1:])
         train = trainer(learner, 0.0)  # the same work, and weights stay
@@ -87,7 +87,6 @@ class Cut:
             "gather": lambda: engine._gather(sources, encoded, slice(0, len(batch))),
             "train": lambda: train(batch),
         }
-        self._alive = weights  # which the kernels read by their addresses
 
     @staticmethod
     def parts(times: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:

@@ -63,7 +63,7 @@ def learner_epoch(parameters: Parameters, batches: list[Batch]) -> Callable[[], 
     def run() -> None:
         for batch in batches:
             gradient, _ = learner.gradient(batch)
-            learner.write(optimiser.update(gradient, LEARNING_RATES), batch)
+            learner.write(optimiser.direction(gradient), batch, rates=LEARNING_RATES)
 
     return run
 

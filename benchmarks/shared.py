@@ -71,7 +71,7 @@ def trainer(learner: Spiking, factor: float = 1.0) -> Callable[[Batch], Outcome]
 
     def step(batch: Batch) -> Outcome:
         gradient, outcome = learner.gradient(batch)
-        learner.write(optimiser.update(gradient, rates), batch)
+        learner.write(optimiser.direction(gradient), batch, factor, rates)
         return outcome
 
     return step

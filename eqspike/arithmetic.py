@@ -26,20 +26,29 @@ def part(unit, values):
     return values[unit * PART : (unit + 1) * PART]
 
 
+@inlined
+def bounds(unit, ends, n):
+    """First and last place of what a part has of segment n, of segments with these ends; the same place if it has nothing."""
+    first, last = max(unit * PART, ends[n - 1] if n else 0), min((unit + 1) * PART, ends[n])
+    return first, max(first, last)
+
+
 @compiled
-def squares(desk, values):
-    """Sum of squares."""
-    sums = np.zeros(parts(len(values)), values.dtype)
-    share(desk, _add_squares, (values, sums), len(sums))
-    return sums.sum()
+def squares(desk, values, ends):
+    """Sum of squares of each segment."""
+    sums = np.zeros((parts(ends[-1]), len(ends)), values.dtype)
+    share(desk, _add_squares, (values, ends, sums), len(sums))
+    return sums.sum(axis=0)
 
 
 @inlined(fastmath={"reassoc", "contract"})
-def _add_squares(unit, thread, values, sums):
-    own, total = part(unit, values), sums[unit]
-    for n in range(len(own)):
-        total += own[n] * own[n]
-    sums[unit] = total
+def _add_squares(unit, thread, values, ends, sums):
+    for segment in range(len(ends)):
+        first, last = bounds(unit, ends, segment)
+        own, total = values[first:last], sums[unit, segment]
+        for n in range(len(own)):
+            total += own[n] * own[n]
+        sums[unit, segment] = total
 
 
 @compiled
@@ -59,29 +68,33 @@ def _count_zeros(unit, thread, values, counts):
 
 
 @compiled
-def add_scaled(desk, values, factor, others):
-    """values += factor * others"""
-    share(desk, _add_scaled, (values, factor, others), parts(len(values)))
+def multiply_out(desk, direction, values, ends, rates, decays):
+    """direction = rate * direction + decay * value, of each segment its own rate and decay."""
+    share(desk, _multiply_out, (direction, values, ends, rates, decays), parts(len(values)))
 
 
 @inlined
-def _add_scaled(unit, thread, values, factor, others):
-    own, other = part(unit, values), part(unit, others)
-    for n in range(len(own)):
-        own[n] += factor * other[n]
+def _multiply_out(unit, thread, direction, values, ends, rates, decays):
+    for segment in range(len(ends)):
+        first, last = bounds(unit, ends, segment)
+        own, value, rate, decay = direction[first:last], values[first:last], rates[segment], decays[segment]
+        for n in range(len(own)):
+            own[n] = rate * own[n] + decay * value[n]
 
 
 @compiled
-def multiply(desk, values, factor):
-    """values *= factor"""
-    share(desk, _multiply, (values, factor), parts(len(values)))
+def descend(desk, direction, values, ends, rates, decays):
+    """value -= rate * direction + decay * value, of each segment its own rate and decay."""
+    share(desk, _descend, (direction, values, ends, rates, decays), parts(len(values)))
 
 
 @inlined
-def _multiply(unit, thread, values, factor):
-    own = part(unit, values)
-    for n in range(len(own)):
-        own[n] *= factor
+def _descend(unit, thread, direction, values, ends, rates, decays):
+    for segment in range(len(ends)):
+        first, last = bounds(unit, ends, segment)
+        own, value, rate, decay = direction[first:last], values[first:last], rates[segment], decays[segment]
+        for n in range(len(own)):
+            value[n] -= rate * own[n] + decay * value[n]
 
 
 @inlined

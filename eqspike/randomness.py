@@ -43,19 +43,12 @@ def uniform(keys: NDArray[np.uint64] | np.uint64, counters: NDArray[np.uint64]) 
 
 def streams(seed: int, purpose: int, split: str, epoch: int, samples: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Keys of the streams that serve one purpose, one for each sample, in one epoch."""
-    return streams_of(seed, (purpose,), split, epoch, np.asarray(samples))[..., 0]
-
-
-def streams_of(
-    seed: int, purposes: tuple[int, ...], split: str, epoch: int, samples: NDArray[np.int64]
-) -> NDArray[np.uint64]:
-    """The same for several purposes, in a last dimension."""
-    common, own = _before_samples(seed, purposes, split, epoch), samples[..., None].astype(np.uint64)
-    return mix((common ^ own) + GOLDEN)
+    return mix((common(seed, (purpose,), split, epoch) ^ np.asarray(samples).astype(np.uint64)) + GOLDEN)
 
 
 @lru_cache(maxsize=64)
-def _before_samples(seed: int, purposes: tuple[int, ...], split: str, epoch: int) -> NDArray[np.uint64]:
+def common(seed: int, purposes: tuple[int, ...], split: str, epoch: int) -> NDArray[np.uint64]:
+    """What the keys of all samples are made of, for each purpose."""
     keys = np.zeros(len(purposes), np.uint64)
     for word in (seed, purposes, SPLITS[split], epoch):
         keys = mix((keys ^ np.asarray(word, np.int64).astype(np.uint64)) + GOLDEN)

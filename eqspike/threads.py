@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import ExitStack
+from functools import lru_cache, wraps
 from importlib import import_module
 from threading import local
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from threadpoolctl import ThreadpoolController
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Crew:
@@ -57,22 +60,32 @@ def crew(count: int | None = None) -> Crew:
 _inside = local()
 
 
-@contextmanager
-def blas_on_one_thread() -> Iterator[None]:
+class blas_on_one_thread:  # a verb, as its users read it
     """While it lasts, BLAS works on the caller's thread alone; as `@blas_on_one_thread()`, while a function runs.
 
     Its own threads would wait in a loop on the cores of a crew, and add numbers in an order that depends on the machine.
     Telling it takes 0.1 ms; within a function that has told it, next to nothing.
     """
-    if getattr(_inside, "told", False):
-        yield
-        return
-    with _pools().limit(limits=1, user_api="blas"):
-        _inside.told = True
-        try:
-            yield
-        finally:
-            _inside.told = False
+
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def alone(*args: P.args, **kwargs: P.kwargs) -> T:
+            if getattr(_inside, "told", False):
+                return function(*args, **kwargs)
+            with blas_on_one_thread():
+                return function(*args, **kwargs)
+
+        return alone
+
+    def __enter__(self) -> None:
+        self._limits = ExitStack()
+        if not getattr(_inside, "told", False):
+            self._limits.enter_context(_pools().limit(limits=1, user_api="blas"))
+            self._limits.callback(setattr, _inside, "told", False)
+            _inside.told = True
+
+    def __exit__(self, *error: object) -> None:
+        self._limits.close()
 
 
 @lru_cache

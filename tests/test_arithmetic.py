@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eqspike.arithmetic import PART, add_scaled, count_zeros, multiply, squares
+from eqspike.arithmetic import PART, count_zeros, descend, multiply_out, squares
 from eqspike.helpers import at_work, desk, helpers
 
 
@@ -15,18 +15,22 @@ def test_passes_are_those_of_numpy(count, dtype):
     rng, found = np.random.default_rng(count), []
     one, other = rng.standard_normal((2, count)).astype(dtype)
     one[rng.random(count) < 0.3] = 0
+    ends = np.array([count // 3, count // 3, count])  # a segment may be empty
+    rates, decays = np.array([[0.5, 7, -1.5], [0.25, 7, 0]], dtype)
+    places = [np.arange(count // 3), np.arange(count // 3, count)]
+    update = np.concatenate([rates[n] * other[at] + decays[n] * one[at] for n, at in zip((0, 2), places)])
     for threads in (1, 2, 3):
-        values = one.copy()
+        values, direction = one.copy(), other.copy()
         with at_work(threads):
-            zeros, total = count_zeros(desk(), values), squares(desk(), values)
-            add_scaled(desk(), values, dtype(-0.5), other)
-            multiply(desk(), values, dtype(1.5))
-        assert zeros == np.sum(one == 0)
-        assert total == pytest.approx(np.sum(one.astype(float) ** 2), rel=1e-5)
-        np.testing.assert_allclose(
-            values, (one - dtype(0.5) * other) * dtype(1.5), rtol=1e-6 if dtype == np.float32 else 1e-15
-        )
-        found.append((zeros, total, values.tobytes()))
+            zeros, sums = count_zeros(desk(), values), squares(desk(), values, ends)
+            descend(desk(), direction, values, ends, rates, decays)
+            multiply_out(desk(), direction, one, ends, rates, decays)
+        assert zeros == np.sum(one == 0) and sums[1] == 0
+        of_numpy = [np.sum(one[at].astype(float) ** 2) for at in places]
+        np.testing.assert_allclose(sums[[0, 2]], of_numpy, rtol=1e-5)
+        np.testing.assert_array_equal(direction, update)
+        np.testing.assert_array_equal(values, one - update)
+        found.append((zeros, sums.tobytes(), values.tobytes()))
     assert len({*found}) == 1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -33,13 +34,19 @@ class EngineSettings(Compute):
 
 @dataclass(frozen=True)
 class Presentation:
-    """What an engine returns. P phases of the schedule, layers with the input first."""
+    """What an engine returns. P phases of the schedule, layers with the input first, in all N neurons."""
 
-    spikes: list[NDArray[np.int64]]  # per layer, the input first: of each neuron, summed over the batch [P, N_l]
+    counts: NDArray[np.int64]  # spikes of each neuron, summed over the batch [P, N]
+    sizes: tuple[int, ...]  # of the layers
     readout: NDArray[np.int64]  # output spikes in the readout [B, N_out]
     settled: NDArray[Any]  # output membranes at the end of the readout [B, N_out]
     change: Parameters | None = None  # dW of the rule, summed over the batch; None if no phase has a sign
     recording: Recording | None = None
+
+    @cached_property
+    def spikes(self) -> list[NDArray[np.int64]]:
+        """Their counts layer by layer [P, N_l]."""
+        return np.split(self.counts, np.cumsum(self.sizes)[:-1], axis=1)
 
 
 class NotANumber(EqspikeError):

@@ -236,7 +236,7 @@ class Spiking(Learner):
 
     def _outcome(self, presentation: Presentation, phases: Sequence[Phase], batch: int) -> Outcome:
         acting, nearness = self.hardware.read(self.parameters), np.minimum(np.maximum(presentation.settled, -1), 1)
-        activity, counts = counted(presentation.spikes, phases, self.phases, acting, batch)
+        activity, counts = counted(presentation.counts, phases, self.phases, acting, batch)
         return Outcome(presentation.readout + nearness / 4, activity, counts)
 
     @classmethod

@@ -73,8 +73,9 @@ class Monitor:
 
     def _weights(self, parameters: Parameters) -> list[Sickness]:
         found = []
-        for n, (weights, norm) in enumerate(zip(parameters.weights, self.norms), 1):
-            now = math.sqrt(squares(desk(), weights.reshape(-1)))
+        sums = squares(desk(), parameters.vector, parameters.ends[: len(self.norms)])
+        for n, (square, norm) in enumerate(zip(sums.tolist(), self.norms), 1):
+            now = math.sqrt(square)
             if not math.isfinite(now):
                 found.append(
                     Sickness(f"weight matrix {n}", "is no longer a number", "lower training.learning_rates", fatal=True)

@@ -98,9 +98,21 @@ class Learner(ABC):
         """A training presentation step by step; None where there are no steps."""
         return None
 
-    def write(self, update: Parameters, batch: Batch, factor: float = 1.0) -> None:
-        """Subtract an update from the parameters, as well as the hardware can; `factor` is the schedule's, on the learning rates."""
-        self.hardware.write(self.parameters, update, Write(batch.epoch, int(batch.samples[0]), factor))
+    def write(
+        self,
+        direction: Parameters,
+        batch: Batch,
+        factor: float = 1.0,
+        rates: Sequence[float] = (),
+        decays: Sequence[float] = (),
+    ) -> None:
+        """Subtract rate * (direction + decay * weights) from the parameters, as well as the hardware can.
+
+        One rate and one decay for each weight matrix, by default 1 and 0; biases learn at the rate of the weights below them, and do not
+        decay. `factor` is what the schedule has made of the rates.
+        """
+        write = Write(batch.epoch, int(batch.samples[0]), factor, rates=rates, decays=decays)
+        self.hardware.write(self.parameters, direction, write)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What a checkpoint needs beside the parameters."""

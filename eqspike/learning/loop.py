@@ -2,8 +2,8 @@
 
 for each epoch, for each mini-batch in a random order:
     settle freely, settle nudged        learner.training_gradient
-    update = rates * gradient           optimiser, schedule
-    W <- W - update                     learner.write: as well as the hardware can
+    direction                           optimiser: the gradient itself, or what it makes of it
+    W <- W - rates * direction          schedule, learner.write: as well as the hardware can
 then predict the test set
 """
 
@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arithmetic import add_scaled
 from ..data.augment import augmented
 from ..data.batch import Batch, Split
 from ..data.dataset import Dataset, Images
 from ..experiments import TEST_BATCH, Experiment
-from ..helpers import at_work, desk
+from ..helpers import at_work
 from ..model.parameters import Parameters
 from ..randomness import ORDER, generator
 from ..threads import blas_on_one_thread
@@ -148,18 +147,18 @@ def factor_at(experiment: Experiment, epoch: int, share: float) -> float:
 
 def rates_at(experiment: Experiment, epoch: int, share: float) -> list[float]:
     """Learning rate of each weight matrix there."""
-    factor = factor_at(experiment, epoch, share)
+    return _rates(experiment, factor_at(experiment, epoch, share))
+
+
+def _rates(experiment: Experiment, factor: float) -> list[float]:
     return [rate * factor for rate in experiment.per_layer(experiment.training.learning_rates)]
 
 
 def _learn(learner: Learner, optimiser: Optimiser, batch: Batch, experiment: Experiment, share: float) -> Outcome:
-    rates, decays = rates_at(experiment, batch.epoch, share), experiment.per_layer(experiment.training.weight_decay)
+    factor = factor_at(experiment, batch.epoch, share)
+    rates, decays = _rates(experiment, factor), experiment.per_layer(experiment.training.weight_decay)
     gradient, outcome = learner.training_gradient(batch, rates)
-    update = optimiser.update(gradient, rates)
-    for slope, weights, rate, decay in zip(update.weights, learner.parameters.weights, rates, decays, strict=True):
-        if decay:
-            add_scaled(desk(), slope.reshape(-1), weights.dtype.type(rate * decay), weights.reshape(-1))
-    learner.write(update, batch, factor_at(experiment, batch.epoch, share))
+    learner.write(optimiser.direction(gradient), batch, factor, rates, decays)
     return outcome
 
 

@@ -20,25 +20,23 @@ Rows = NDArray[np.int64]
 
 
 def counted(
-    spikes: Sequence[Rows], phases: Sequence[Phase], names: tuple[str, ...], acting: Parameters, batch: int
+    spikes: Rows, phases: Sequence[Phase], names: tuple[str, ...], acting: Parameters, batch: int
 ) -> tuple[list[NDArray[np.float64]], dict[str, Rows]]:
-    """Of a batch of so many samples: activity and counts. `spikes` are of each layer [P, N_l].
+    """Of a batch of so many samples: activity and counts. `spikes` are of all layers [P, N].
 
     Activity is spikes of each neuron in a step of the first of the named phases, mean over the batch [N_l]; a count, by its name, has
     a row for each name of a phase.
     """
     place, steps, learns = _schedule(tuple(phases), names)
     bounds, ends = _layers(acting.sizes)
-    active, by_layer, others = tally(np.concatenate(spikes, axis=1), fans(acting.couplings), ends, place, learns)
-    presented = batch * steps
-    counts = {
-        "spikes": by_layer,
-        "synaptic_events": others[0],
-        "zero_weight_events": _of_zero_weights(spikes, place, acting),
-        "neuron_updates": presented * sum(acting.sizes[1:]),
-        "weight_updates": others[1],
-    }
-    active /= presented[0]
+    schedule, fan, apart = (place, steps, learns, batch), fans(acting.couplings), []
+    if acting.down is not acting.weights:
+        apart = [weights.reshape(-1) for weights in acting.down[1:]]
+    active, by_layer, made, zeros = tally(desk(), acting.synapses, spikes, fan, ends, *schedule)
+    if zeros or any(count_zeros(desk(), weights) for weights in apart):
+        made[3] = place @ spikes @ np.concatenate(zero_fan_out(acting))
+    names = "synaptic_events", "weight_updates", "neuron_updates", "zero_weight_events"
+    counts = {"spikes": by_layer, **dict(zip(names, made))}
     return [active[first:end] for first, end in bounds], counts
 
 
@@ -58,12 +56,13 @@ def _layers(sizes: tuple[int, ...]) -> tuple[list[tuple[int, int]], Rows]:
 
 
 @compiled
-def tally(spikes, fan, ends, place, learns):  # type: ignore[no-untyped-def]
-    """Of spikes [P, N] in layers with these ends: those of each neuron in phases of the first name [N]; by the phases' names, those of
-    each layer [names, L + 1], and what they made, by their fans [2, names]."""
+def tally(desk, weights, spikes, fan, ends, place, steps, learns, batch):  # type: ignore[no-untyped-def]
+    """Of spikes [P, N] of a batch in layers with these ends: those of each neuron in a step of the first name's phases [N]; by the phases'
+    names, those of each layer [names, L + 1]; events, updates of weights, by their fans, and of neurons, and none of weights that are zero
+    [4, names]; how many weights are."""
     names = len(place)
     active, by_layer = np.zeros(spikes.shape[1]), np.zeros((names, len(ends)), np.int64)
-    made = np.zeros((2, names), np.int64)
+    made = np.zeros((4, names), np.int64)
     for p in range(len(spikes)):
         first = 0
         if place[0, p]:
@@ -82,13 +81,8 @@ def tally(spikes, fan, ends, place, learns):  # type: ignore[no-untyped-def]
                 made[0, name] += place[name, p] * reached
                 made[1, name] += place[name, p] * learns[p] * changed
             first = last
-    return active, by_layer, made
-
-
-def _of_zero_weights(spikes: Sequence[Rows], place: Rows, acting: Parameters) -> Rows:
-    """Those of the synaptic events whose weight is exactly zero [names]."""
-    apart = acting.down[1:] if acting.down is not acting.weights else []
-    if not any(count_zeros(desk(), weights.reshape(-1)) for weights in (acting.synapses, *apart)):
-        return np.zeros(len(place), np.int64)
-    found = sum(layer @ zeros for layer, zeros in zip(spikes, zero_fan_out(acting), strict=True))
-    return place @ found
+    for name in range(names):
+        made[2, name] = batch * steps[name] * (ends[-1] - ends[0])
+    for n in range(len(active)):
+        active[n] /= batch * steps[0]
+    return active, by_layer, made, count_zeros(desk, weights)

@@ -43,6 +43,11 @@ class Parameters:
         return np.array([prod(c.shape) for c in self.couplings] + [c.biases for c in self.couplings])
 
     @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Where the weights of each coupling, then the biases of each layer, end in `vector` [2 L]."""
+        return self._lengths.cumsum()
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Neurons of each layer, the input first."""
         return (self.couplings[0].pre, *(coupling.post for coupling in self.couplings))
@@ -55,7 +60,7 @@ class Parameters:
     @property
     def synapses(self) -> NDArray[Any]:
         """The part of `vector` that is weights."""
-        return self.vector[: int(self._lengths[: len(self.couplings)].sum())]
+        return self.vector[: self.ends[len(self.couplings) - 1]]
 
     def shaped(self, synapses: NDArray[Any], first: int = 0) -> list[NDArray[Any]]:
         """A vector of weights as one array for each coupling from the `first` on; views."""

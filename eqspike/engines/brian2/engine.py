@@ -91,7 +91,8 @@ class Brian2Engine(Engine):
                 parts.append(self._present(simulation, parameters, batch[at], phases, spikes_at, record))
             learned = any(phase.sign for phase in phases)
             return Presentation(
-                spikes=[np.sum(layer, axis=0) for layer in zip(*(part.spikes for part in parts), strict=True)],
+                counts=np.sum([part.counts for part in parts], axis=0),
+                sizes=parameters.sizes,
                 readout=np.concatenate([part.readout for part in parts]),
                 settled=np.concatenate([part.settled for part in parts]),
                 change=self._change(simulation, scale) if learned else None,
@@ -207,7 +208,7 @@ class Brian2Engine(Engine):
             before = counted
         self._check(simulation, batch)
         recording = self._recording(simulation.recorded(), phases, spikes_in, parameters.sizes, B) if record else None
-        return Presentation(spikes, readout, settled, recording=recording)
+        return Presentation(np.concatenate(spikes, axis=1), parameters.sizes, readout, settled, recording=recording)
 
     def _moving(self, layer: Any) -> list[str]:
         """Variables of a layer that move by themselves."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...compiled_randomness import stream
 from ...kernels import compiled, inlined
 from ...memory import pointer, shifted
 from .draw import light
@@ -24,6 +25,8 @@ from .step import (
     note,
     note_state,
     places,
+    report,
+    silence,
     trace_inputs,
 )
 from .transmit import transmit
@@ -32,14 +35,15 @@ from .vectors import clear, fma, lanes_of, load, spread, store
 
 @compiled
 def present_moving(layers, plan, traces, given, scratch, kept, seen, moving):
-    """Present one sample through all phases."""
+    """Present one sample through all phases; whether a state is no longer a number."""
     layers, plan, traces, given = reference(layers), reference(plan), reference(traces), reference(given)
     scratch, kept, seen, moving = reference(scratch), reference(kept), reference(seen), reference(moving)
     state, cells, now = pointer(scratch.state), scratch.state[0].size, scratch.inputs.shape[1] - 1
     count, recorded = light(0, 0, given, scratch, kept), 0
-    begin(layers, given.keys[0, 1], state, scratch.state.shape[1])
+    begin(layers, stream(given.common[1], given.samples[0]), state, scratch.state.shape[1])
     clear(shifted(pointer(scratch.inputs), now * scratch.inputs[0, 0].size), scratch.inputs[0, 0].size)
     clear(shifted(pointer(scratch.line), now * scratch.line.shape[2]), scratch.line.shape[2])
+    silence(scratch)
     clear(pointer(moving.change), moving.change.size)
     for p in range(len(plan.steps)):
         if plan.restore[p] >= 0:
@@ -47,7 +51,7 @@ def present_moving(layers, plan, traces, given, scratch, kept, seen, moving):
         pull_outputs(0, p, 0, layers, plan, given, scratch, seen)
         move_biases(layers, scratch, moving)
         run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, moving)
-        count_inputs(0, p, 0, count, plan, kept, seen)
+        count_inputs(0, p, 0, count, plan, scratch, kept)
         recorded += plan.steps[p]
         if plan.readout[p]:
             for n in range(layers.neurons[-1]):
@@ -55,6 +59,8 @@ def present_moving(layers, plan, traces, given, scratch, kept, seen, moving):
         if plan.keep[p] >= 0:
             keep_state(0, plan.keep[p], scratch)
     seen.broken[0] = not_a_number(state, cells)
+    report(layers, scratch, seen)
+    return seen.broken[0] > 0
 
 
 @inlined
@@ -66,7 +72,7 @@ def run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, mo
         r = plan.raster_from[p] + t
         advance(layers, plan, at, pointer(given.alive), False, at.drive)
         if layers.astray:
-            transmit(layers, given.keys[0, 2], recorded + t, at)
+            transmit(layers, stream(given.common[2], given.samples[0]), recorded + t, at)
         note(-1, layers, plan, at, 0)
         read(layers, traces, at.state, plan.sign[p], g)
         read_inputs(count, plan.sign[p], traces, at, scratch, moving)
@@ -89,7 +95,7 @@ def run(p, recorded, count, layers, plan, traces, given, scratch, kept, seen, mo
         finish(layers, plan, at)
         if len(seen.history):
             note_state(recorded + t, at, seen)
-    count_spikes(0, p, 0, layers, plan, at.counts, seen)
+    count_spikes(0, p, 0, layers, plan, at.counts, scratch, seen)
 
 
 @inlined

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from numba import uint64
 
+from ...compiled_randomness import stream
 from ...kernels import inlined
 from ...memory import call, pointer, shifted
 from ...randomness import GOLDEN
@@ -59,7 +60,7 @@ def light(b, thread, given, scratch, kept):
 @inlined
 def draw(b, thread, steps, given, scratch, lit, raster, words, stride):
     """Draw a sample's raster where its probability is not 0; the number of lit pixels."""
-    pixels, count, key = given.probability.shape[1], 0, given.keys[b, 0]
+    pixels, count, key = given.probability.shape[1], 0, stream(given.common[0], given.samples[b])
     place = thread * scratch.base.shape[1]
     base, thresholds = shifted(pointer(scratch.base), place), shifted(pointer(scratch.thresholds), place)
     for pixel in range(pixels):

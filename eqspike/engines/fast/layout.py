@@ -84,6 +84,23 @@ class Layout:
             delay=self.delay,
         )
 
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Of the neurons, without padding, in a row [N]."""
+        return np.concatenate([first + np.arange(n) for first, n in zip(self.offset, self.sizes)])
+
+    @cached_property
+    def bias_of(self) -> NDArray[np.int64]:
+        """The bias of each of them among those of all layers [N]."""
+        couplings = self.model.couplings
+        first = np.cumsum([0, *(coupling.biases for coupling in couplings)])
+        return np.concatenate([at + coupling.bias_of for at, coupling in zip(first, couplings)])
+
+    @cached_property
+    def targets(self) -> NDArray[Any]:
+        """Rates that the outputs should have, for each label [N_out, N_out]."""
+        return self.model.targets(np.arange(self.sizes[-1])).astype(self.dtype)
+
     def alive(self, neurons: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
         """The neurons that may spike [B, N], None for all of them, as bits without those of padding [B or 1, words]."""
         return self._all_alive if neurons is None else self._bits_of(neurons)
@@ -177,6 +194,8 @@ class Layout:
             window=np.array(
                 [min([p.raster_from for p in learned] or [0]), max([p.raster_until for p in learned] or [0])]
             ),
+            raster=max(p.raster_until for p in phases),
+            learns=bool(learned),
             bit=np.concatenate(
                 [
                     64 * w + np.arange(0, end - first, lanes(self.dtype))

@@ -47,6 +47,8 @@ class Plan(NamedTuple):
     numbers: NDArray[Any]  # [P, L, C] of the neurons' code
     nudge: NDArray[Any]  # [P, 2] current into the outputs for a target, and for a counted rate, of 1
     window: NDArray[np.int64]  # rows of the raster that are learned from: first, end
+    raster: int  # rows that it has
+    learns: bool  # whether any phase is learned from
     bit: NDArray[np.int64]  # place, in a row of bits, of the first bit of each vector of neurons
 
 
@@ -66,22 +68,24 @@ class Given(NamedTuple):
 
     probability: NDArray[np.float64]  # [B, N] of a spike in a step; empty if the raster is known
     raster: NDArray[np.uint8]  # [B, T, N]; empty if spikes are drawn
-    keys: NDArray[np.uint64]  # [B, 3] of the streams of input spikes, membranes and losses
+    common: NDArray[np.uint64]  # [3] what the keys of all samples are made of: of input spikes, membranes and losses
+    samples: NDArray[np.int64]  # [B] what else they are made of
     bias: NDArray[Any]  # [1 or B, M]
-    targets: NDArray[Any]  # [B, outputs]
+    labels: NDArray[np.int64]  # [B]
+    targets: NDArray[Any]  # [outputs, outputs] for each label
     alive: NDArray[np.uint64]  # [1 or B, words] bits of the neurons that may spike
     rate_of_count: float  # counted spikes in the readout as a rate
 
     def of(self, part: slice) -> Given:
         """Some of its samples."""
-        if len(self.keys) == part.stop - part.start:
+        if len(self.samples) == part.stop - part.start:
             return self
         return self._replace(
             probability=self.probability[part],
             raster=self.raster[part],
-            keys=self.keys[part],
+            samples=self.samples[part],
+            labels=self.labels[part],
             bias=self.bias[part] if len(self.bias) > 1 else self.bias,
-            targets=self.targets[part],
             alive=self.alive[part] if len(self.alive) > 1 else self.alive,
         )
 
@@ -102,6 +106,8 @@ class Scratch(NamedTuple):
     table: NDArray[Any]  # [threads, patterns]
     spiking: NDArray[np.int32]  # [threads, room]; see `deliver.py`
     counts: NDArray[Any]  # [threads, M] spikes of a phase
+    spikes: NDArray[np.int64]  # [threads, P, M] those of all samples
+    input_spikes: NDArray[np.int64]  # [threads, P, N] of the pixels
     inputs: NDArray[Any]  # [threads, snapshots + 1, K, N + 32] traces of the pixels; the last one as it is now
     read: NDArray[Any]  # [threads, ...] what is read of some neurons in all steps of a phase, or of all in one
     q: NDArray[np.uint64]  # [threads, rows, words]
@@ -143,9 +149,8 @@ class Source(NamedTuple):
 class Seen(NamedTuple):
     """What is reported."""
 
-    spikes: NDArray[np.int64]  # [threads, P, M], then all of them in the first place
-    input_spikes: NDArray[np.int64]  # [threads, P, N], also
-    bias: NDArray[Any]  # [M] change of the biases
+    spikes: NDArray[np.int64]  # [P, N + neurons] of each pixel and neuron
+    bias: NDArray[Any]  # [neurons] change of their biases
     readout: NDArray[np.int64]  # [B, outputs]
     settled: NDArray[Any]  # [B, outputs]
     broken: NDArray[np.int64]  # [B] 1 + place in the state of a value that is not a number; 0: none

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ...arithmetic import add_scaled, count_zeros, multiply, squares
+from ...arithmetic import descend, squares
 from ...helpers import helpers
 from ...memory import aligned
 from ...model.events import tally
@@ -43,13 +43,11 @@ def rehearse(precision: str) -> None:
         forward=empty(1, 1, 1),
     )
     tables, sums = (aligned((1, TILE * lanes(precision)), precision) for _ in range(2))
-    desk, values, rows = helpers(1).desk(), np.zeros(1, precision), np.zeros((1, 1), np.int64)
+    desk, values, rows, ends = helpers(1).desk(), np.zeros(1, precision), np.zeros((1, 1), np.int64), np.ones(1, int)
     gather_dense(desk, False, False, source, tables, sums, values)
-    tally(rows, rows, rows[0], rows, rows[0])
-    count_zeros(desk, values)
-    multiply(desk, values, values.dtype.type(1))
-    add_scaled(desk, values, values.dtype.type(1), values)
-    squares(desk, values)
+    tally(desk, values, rows, rows, ends, rows + 1, ends, ends, 1)
+    descend(desk, values, values, ends, values, values)
+    squares(desk, values, ends)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ class Room:
             line=self.buffer("line", (threads, snapshots + 1, len(self._layout.delay)), np.uint64),
             spiking=self.buffer("spiking", (threads, 3 * max(pixels, M) + 8), np.int32),
             counts=self.buffer("counts", (threads, M)),
+            spikes=self.buffer("spikes", (threads, len(plan.steps), M), np.int64),
+            input_spikes=self.buffer("input spikes", (threads, len(plan.steps), pixels), np.int64),
             inputs=self.buffer("inputs", (threads, snapshots + 1, K, pixels + 2 * GROUP)),
             read=self.buffer("read", (threads, max(int(plan.steps.max()) * lanes(self._dtype), M))),
             q=q,

@@ -84,7 +84,7 @@ def pull_outputs(b, p, thread, layers, plan, given, scratch, seen):
     M, first = layers.offset[-1], layers.offset[-2]
     bias, b_row = shifted(pointer(given.bias), b % len(given.bias) * M), shifted(pointer(scratch.b), thread * M)
     copy(b_row, bias, M)
-    one = plan.sign[p] * 0 + 1
+    one, label = plan.sign[p] * 0 + 1, given.labels[b]
     for n in range(layers.neurons[-1]):
         rate = one * (seen.readout[b, n] * given.rate_of_count)
-        b_row[first + n] = bias[first + n] + (plan.nudge[p, 0] * given.targets[b, n] + plan.nudge[p, 1] * rate)
+        b_row[first + n] = bias[first + n] + (plan.nudge[p, 0] * given.targets[label, n] + plan.nudge[p, 1] * rate)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from numba import int64, uint64
 
+from ...compiled_randomness import stream
 from ...kernels import compiled, inlined
 from ...memory import call, pointer, shifted
 from ...share import share
@@ -32,23 +33,50 @@ from .vectors import clear, copy, count_bits, lanes_of, load, lowest_bit, spread
 
 @compiled
 def present(desk, layers, plan, traces, given, scratch, kept, seen):
-    """Present a batch, its samples shared out."""
+    """Present a batch, its samples shared out, and add it to what is reported; whether a state is no longer a number."""
+    silence(scratch)
     records = reference(layers), reference(plan), reference(traces), reference(given)
-    share(desk, present_sample, (*records, reference(scratch), reference(kept), reference(seen)), len(given.keys))
-    for thread in range(1, len(seen.spikes)):
-        add(seen.spikes[thread], seen.spikes[0])
-        add(seen.input_spikes[thread], seen.input_spikes[0])
-        seen.spikes[thread], seen.input_spikes[thread] = 0, 0  # the next part of a batch is counted on top
+    share(desk, present_sample, (*records, reference(scratch), reference(kept), reference(seen)), len(given.samples))
+    report(layers, scratch, seen)
     for b in range(len(kept.bias)):
-        add(kept.bias[b], seen.bias)
+        add_neurons(pointer(seen.bias), pointer(kept.bias[b]), layers)
+    broken = False
+    for b in range(len(seen.broken)):
+        broken |= seen.broken[b] > 0
+    return broken
 
 
 @inlined
-def add(values, totals):
-    """totals += values, of the same shape."""
-    more, total = pointer(values), pointer(totals)
-    for n in range(values.size):
-        total[n] += more[n]
+def silence(scratch):
+    """No spikes yet, in any thread."""
+    clear(pointer(scratch.spikes), scratch.spikes.size)
+    clear(pointer(scratch.input_spikes), scratch.input_spikes.size)
+
+
+@inlined
+def report(layers, scratch, seen):
+    """Add the spikes of all threads to what is reported."""
+    pixels = scratch.input_spikes.shape[2]
+    for thread in range(len(scratch.spikes)):
+        for p in range(len(seen.spikes)):
+            add(pointer(seen.spikes[p]), pointer(scratch.input_spikes[thread, p]), pixels)
+            add_neurons(shifted(pointer(seen.spikes[p]), pixels), pointer(scratch.spikes[thread, p]), layers)
+
+
+@inlined
+def add_neurons(totals, values, layers):
+    """Add a row of values of all neurons to totals, which have no places of padding."""
+    place = 0
+    for layer in range(len(layers.neurons)):
+        add(shifted(totals, place), shifted(values, layers.offset[layer]), layers.neurons[layer])
+        place += layers.neurons[layer]
+
+
+@inlined
+def add(totals, values, count):
+    """totals += values"""
+    for n in range(count):
+        totals[n] += values[n]
 
 
 @inlined
@@ -62,7 +90,7 @@ def present_sample(b, thread, layers, plan, traces, given, scratch, kept, seen):
     now, under_way = (thread + 1) * scratch.inputs.shape[1] - 1, scratch.line.shape[2]
     inputs, line = shifted(pointer(scratch.inputs), now * K * pixels), shifted(pointer(scratch.line), now * under_way)
     count = receive(b, thread, layers, given, scratch, kept)
-    begin(layers, given.keys[b, 1], state, rows)
+    begin(layers, stream(given.common[1], given.samples[b]), state, rows)
     clear(inputs, K * pixels)
     clear(line, under_way)
     forget(b, plan, kept)
@@ -74,7 +102,7 @@ def present_sample(b, thread, layers, plan, traces, given, scratch, kept, seen):
             keep_start(b, plan.slot[p], layers, traces, state, inputs, kept)
         pull_outputs(b, p, thread, layers, plan, given, scratch, seen)
         run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen)
-        count_inputs(b, p, thread, count, plan, kept, seen)
+        count_inputs(b, p, thread, count, plan, scratch, kept)
         recorded += plan.steps[p]
         if plan.readout[p]:
             for n in range(layers.neurons[-1]):
@@ -89,7 +117,7 @@ def present_sample(b, thread, layers, plan, traces, given, scratch, kept, seen):
 @inlined
 def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kept, seen):
     """One phase of one sample, step by step."""
-    at, key = reference(places(b, p, thread, layers, plan, scratch, kept)), given.keys[b, 2]
+    at, key = reference(places(b, p, thread, layers, plan, scratch, kept)), stream(given.common[2], given.samples[b])
     alive = shifted(pointer(given.alive), (b if b < len(given.alive) else 0) * layers.word[-1])
     L, M, words, row = len(layers.neurons), layers.offset[-1], layers.word[-1], plan.row[p]
     width = scratch.drive.shape[2]
@@ -111,7 +139,7 @@ def run(b, p, thread, recorded, count, given, layers, plan, traces, scratch, kep
         finish(layers, plan, at)
         if len(seen.history):
             note_state(b * seen.history.shape[1] + recorded + t, at, seen)
-    count_spikes(b, p, thread, layers, plan, at.counts, seen)
+    count_spikes(b, p, thread, layers, plan, at.counts, scratch, seen)
 
 
 @inlined
@@ -218,10 +246,10 @@ def note(row, layers, plan, at, stride):
 
 
 @inlined
-def count_spikes(b, p, thread, layers, plan, counts, seen):
+def count_spikes(b, p, thread, layers, plan, counts, scratch, seen):
     """Add what was counted in a phase to what is reported."""
     for n in range(layers.offset[-1]):
-        seen.spikes[thread, p, n] += int64(counts[n])
+        scratch.spikes[thread, p, n] += int64(counts[n])
     if plan.readout[p]:
         for n in range(layers.neurons[-1]):
             seen.readout[b, n] += int64(counts[layers.offset[-2] + n])
@@ -256,11 +284,11 @@ def list_spikes(layers, layer, bits, spiking):
 
 
 @inlined
-def count_inputs(b, p, thread, count, plan, kept, seen):
+def count_inputs(b, p, thread, count, plan, scratch, kept):
     """Count the spikes of each pixel in a phase."""
-    steps, stride, pixels = plan.steps[p], kept.words.shape[2], seen.input_spikes.shape[2]
+    steps, stride, pixels = plan.steps[p], kept.words.shape[2], scratch.input_spikes.shape[2]
     words, lit = pointer(kept.words[b]), pointer(kept.lit[b])
-    counts = shifted(pointer(seen.input_spikes), (thread * seen.input_spikes.shape[1] + p) * pixels)
+    counts = shifted(pointer(scratch.input_spikes), (thread * scratch.input_spikes.shape[1] + p) * pixels)
     for first in range(0, steps, 64):
         for n in range(count):
             bits = window(words, n, stride, plan.raster_from[p] + first, min(64, steps - first))

@@ -1,8 +1,8 @@
-"""Gradient descent with momentum: v <- momentum v + gradient, update = rate v (Polyak 1964)."""
+"""Gradient descent with momentum: along v <- momentum v + gradient (Polyak 1964)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ...kernels import compiled, inlined
 from ...model.parameters import Parameters
 from ...reading import refill
 from ...share import share
-from . import OptimiserSettings, by_layer, optimisers
+from . import OptimiserSettings, optimisers
 
 
 class MomentumSettings(OptimiserSettings):
@@ -34,13 +34,11 @@ class Momentum:
         self.momentum = settings.momentum
         self.velocity = Parameters(parameters.couplings, parameters.vector.dtype)
 
-    def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
-        """rate * velocity, in the gradient's memory."""
+    def direction(self, gradient: Parameters) -> Parameters:
+        """The velocity."""
         number = gradient.vector.dtype.type
-        constants = number(self.momentum), np.finfo(number).tiny
-        for arrays, rate in by_layer(rates, gradient, self.velocity):
-            _roll(desk(), *arrays, *constants, rate)
-        return gradient
+        _roll(desk(), gradient.vector, self.velocity.vector, number(self.momentum), np.finfo(number).tiny)
+        return self.velocity
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The velocity."""
@@ -52,14 +50,13 @@ class Momentum:
 
 
 @compiled
-def _roll(desk, gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
-    """One pass over the weights or biases of a layer."""
-    share(desk, _roll_part, (gradient, velocity, momentum, tiny, rate), parts(len(gradient)))
+def _roll(desk, gradient, velocity, momentum, tiny):  # type: ignore[no-untyped-def]
+    """One pass over all parameters."""
+    share(desk, _roll_part, (gradient, velocity, momentum, tiny), parts(len(gradient)))
 
 
 @inlined
-def _roll_part(unit, thread, gradient, velocity, momentum, tiny, rate):  # type: ignore[no-untyped-def]
+def _roll_part(unit, thread, gradient, velocity, momentum, tiny):  # type: ignore[no-untyped-def]
     gradient, velocity = part(unit, gradient), part(unit, velocity)
     for i in range(len(gradient)):
         velocity[i] = flushed(momentum * velocity[i] + gradient[i], tiny)
-        gradient[i] = velocity[i] * rate

@@ -1,14 +1,14 @@
-"""Stochastic gradient descent: the learning rate times the gradient."""
+"""Stochastic gradient descent: along the gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ...model.parameters import Parameters
-from . import OptimiserSettings, optimisers, scale
+from . import OptimiserSettings, optimisers
 
 
 @optimisers.register("sgd")
@@ -20,9 +20,9 @@ class SGD:
     def __init__(self, settings: OptimiserSettings, parameters: Parameters) -> None:
         pass
 
-    def update(self, gradient: Parameters, rates: Sequence[float]) -> Parameters:
-        """rate * gradient, in the gradient's memory."""
-        return scale(gradient, rates)
+    def direction(self, gradient: Parameters) -> Parameters:
+        """The gradient."""
+        return gradient
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Nothing."""

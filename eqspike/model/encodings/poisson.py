@@ -28,7 +28,7 @@ class Poisson(Encoding):
     settings: PoissonSettings
 
     def encode(self, images: NDArray[np.float32], steps: int) -> Drawn:
-        return Drawn(images.astype(np.float64) * (self.settings.max_rate * self.dt / self.dt_ref))
+        return Drawn(np.multiply(images, self.settings.max_rate * self.dt / self.dt_ref, dtype=np.float64))
 
     def check(self) -> None:
         spikes = self.settings.max_rate * self.dt / self.dt_ref

@@ -1,7 +1,7 @@
 """Imperfect hardware: how weights are kept, written and read, and what else differs from chip to chip. A fault is a leaf.
 
     network computes with   hardware.read(stored)
-    training does           hardware.write(stored, update)      stored -= update, as well as the hardware can
+    training does           hardware.write(stored, direction)   stored -= rates * direction, as well as the hardware can
 
 `[hardware.quantised]` in a TOML file switches the fault `quantised` on, with the settings of its file; any number of them act
 together, in the order of their `stage`. What differs from device to device is drawn from the seed; what is kept from batch to batch is
@@ -24,7 +24,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arithmetic import add_scaled
+from ...arithmetic import descend, multiply_out
 from ...errors import EqspikeError
 from ...helpers import desk
 from ...randomness import HARDWARE, generator, stream
@@ -57,11 +57,21 @@ class Write:
     sample: int
     factor: float = 1.0  # of the schedule, on the learning rates
     after: bool = False  # the update has been subtracted
+    rates: Sequence[float] = ()  # of each coupling, on the direction; empty: 1
+    decays: Sequence[float] = ()  # of the weights of each coupling, times its rate; empty: 0
 
     @property
     def place(self) -> int:
         """Of its random numbers in an epoch; the next one is that of the way down."""
         return 4 * self.sample + 2 * self.after
+
+    def segments(self, stored: Parameters) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
+        """Where weights, then biases of each layer end; their rates, and shares that weights lose [2 L]."""
+        layers = len(stored.weights)
+        rates, decays = self.rates or [1.0] * layers, self.decays or [0.0] * layers
+        lost = [rate * decay for rate, decay in zip(rates, decays, strict=True)]
+        factors = np.array([[*rates, *rates], [*lost, *[0.0] * layers]], stored.vector.dtype)
+        return stored.ends, factors[0], factors[1]
 
 
 @dataclass(frozen=True)
@@ -242,16 +252,18 @@ class Hardware:
     def _read(self, path: str, weights: NDArray[Any]) -> NDArray[Any]:
         return reduce(lambda weights, fault: fault.read(weights), self.faults[path], weights)
 
-    def write(self, stored: Parameters, update: Parameters, write: Write) -> None:
-        """Subtract an update from what is stored, in place."""
+    def write(self, stored: Parameters, direction: Parameters, write: Write) -> None:
+        """Subtract rate * (direction + decay * weights) from what is stored, in place."""
         if not self._kinds:
-            add_scaled(desk(), stored.vector, stored.vector.dtype.type(-1), update.vector)
+            descend(desk(), direction.vector, stored.vector, *write.segments(stored))
             return
+        update = direction.copy()
+        multiply_out(desk(), update.vector, stored.vector, *write.segments(stored))
         for bias, change in zip(stored.biases, update.biases, strict=True):
             bias -= change
         after = replace(write, after=True)
         for path, weights in self._kept(stored):
-            change = update.synapses[-len(weights) :].copy() if len(weights) else weights.copy()
+            change = update.synapses[len(update.synapses) - len(weights) :].copy()
             for fault in self.faults[path]:
                 fault.change(change, weights, write)
             weights -= change
