@@ -70,6 +70,11 @@ class Engine(ABC):
         """A line on what has to be compiled before the first presentation; "" if nothing has to be."""
         return ""
 
+    @classmethod
+    def at_once(cls, settings: EngineSettings, samples: int) -> tuple[int, int]:
+        """Of so many samples presented together, how many are kept at once, and copies of all weights that they take."""
+        return samples, 0
+
     @abstractmethod
     def present(
         self,

@@ -80,11 +80,10 @@ class SpikingExperiment(Experiment):
 
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
-        values = (2 * nudged * batch + free) * sum(sizes)  # spikes of nudged phases are kept for the rule
-        if self.engine.name == "brian2":
-            copies = 1 if self.engine.codegen == "cpp_standalone" else max(batch, TEST_BATCH)
-            values += copies * weights  # each copy of the network has synapses of its own
-        return values
+        engine = engines[self.engine.name]
+        kept, copies = engine.at_once(self.engine, batch)[0], engine.at_once(self.engine, max(batch, TEST_BATCH))[1]
+        values = (2 * nudged * kept + free) * sum(sizes)  # spikes of nudged phases are kept for the rule
+        return values + 4 * batch * (sizes[0] + sizes[-1]) + copies * weights
 
 
 def model_of(experiment: Any, couplings: tuple[Coupling, ...]) -> Model:

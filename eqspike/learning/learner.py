@@ -169,7 +169,8 @@ def check_batch(batch: Batch, sizes: Sequence[int]) -> None:
     """Raise EqspikeError unless images and labels fit the input and the output layer."""
     if batch.images.ndim != 2 or batch.images.shape[1] != sizes[0]:
         raise EqspikeError(f"images of {batch.images.shape[-1]} pixels do not fit an input layer of {sizes[0]} neurons")
-    low, high = batch.labels.min(), batch.labels.max()
+    labels = batch.labels.tolist()  # of a few, it takes NumPy longer
+    low, high = min(labels), max(labels)
     if low < 0 or high >= sizes[-1]:
         label = low if low < 0 else high
         raise EqspikeError(

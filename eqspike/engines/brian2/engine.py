@@ -62,6 +62,10 @@ class Brian2Engine(Engine):
     def first_use(cls, settings: EngineSettings) -> str:
         return COMPILED[settings.codegen]
 
+    @classmethod
+    def at_once(cls, settings: EngineSettings, samples: int) -> tuple[int, int]:
+        return samples, 1 if settings.codegen == STANDALONE else samples  # a copy of the network for each
+
     def present(
         self,
         parameters: Parameters,

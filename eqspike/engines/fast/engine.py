@@ -56,6 +56,10 @@ class FastEngine(Engine):
     def first_use(cls, settings: EngineSettings) -> str:
         return kernels.state()
 
+    @classmethod
+    def at_once(cls, settings: EngineSettings, samples: int) -> tuple[int, int]:
+        return min(samples, TOGETHER), 0
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.model, self.settings)
 
