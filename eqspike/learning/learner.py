@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from ..data.batch import Batch
 from ..errors import EqspikeError
 from ..experiments import Experiment
-from ..model.hardware import Hardware, HardwareSettings, Write
+from ..model.hardware import Hardware, HardwareSettings
 from ..model.parameters import Parameters
 from ..model.recording import Recording
+from ..model.write import Write
 from .work import Work
 
 

@@ -29,11 +29,9 @@ def counted(
     """
     place, steps, learns = _schedule(tuple(phases), names)
     bounds, ends = _layers(acting.sizes)
-    schedule, fan, apart = (place, steps, learns, batch), fans(acting.couplings), []
-    if acting.down is not acting.weights:
-        apart = [weights.reshape(-1) for weights in acting.down[1:]]
-    active, by_layer, made, zeros = tally(desk(), acting.synapses, spikes, fan, ends, *schedule)
-    if zeros or any(count_zeros(desk(), weights) for weights in apart):
+    schedule, apart = (place, steps, learns, batch), acting.down[1:] if acting.down is not acting.weights else []
+    active, by_layer, made, zeros = tally(desk(), acting.synapses, spikes, fans(acting.couplings), ends, *schedule)
+    if zeros or any(count_zeros(desk(), weights.reshape(-1)) for weights in apart):
         made[3] = place @ spikes @ np.concatenate(zero_fan_out(acting))
     names = "synaptic_events", "weight_updates", "neuron_updates", "zero_weight_events"
     counts = {"spikes": by_layer, **dict(zip(names, made))}
@@ -57,9 +55,13 @@ def _layers(sizes: tuple[int, ...]) -> tuple[list[tuple[int, int]], Rows]:
 
 @compiled
 def tally(desk, weights, spikes, fan, ends, place, steps, learns, batch):  # type: ignore[no-untyped-def]
-    """Of spikes [P, N] of a batch in layers with these ends: those of each neuron in a step of the first name's phases [N]; by the phases'
-    names, those of each layer [names, L + 1]; events, updates of weights, by their fans, and of neurons, and none of weights that are zero
-    [4, names]; how many weights are."""
+    """Of spikes [P, N] of a batch in layers with these ends, by names of phases:
+
+    - spikes of each neuron in a step of the first name's phases [N]
+    - spikes of each layer [names, L + 1]
+    - events, updates of weights, both by their fans, updates of neurons, and a row to be filled [4, names]
+    - how many weights are zero
+    """
     names = len(place)
     active, by_layer = np.zeros(spikes.shape[1]), np.zeros((names, len(ends)), np.int64)
     made = np.zeros((4, names), np.int64)

@@ -11,24 +11,12 @@ from numba import uint64
 from ...compiled_randomness import stream
 from ...kernels import compiled, inlined
 from ...memory import pointer, shifted
+from .count import count_inputs, count_spikes, report, silence
 from .draw import light
 from .drive import list_pixels
 from .reference import reference
 from .start import begin, keep_state, pull_outputs, restore_state
-from .step import (
-    advance,
-    count_inputs,
-    count_spikes,
-    finish,
-    list_spikes,
-    not_a_number,
-    note,
-    note_state,
-    places,
-    report,
-    silence,
-    trace_inputs,
-)
+from .step import advance, finish, list_spikes, not_a_number, note, note_state, places, trace_inputs
 from .transmit import transmit
 from .vectors import clear, fma, lanes_of, load, spread, store
 

@@ -33,6 +33,7 @@ from ...registry import Registry
 from ...settings import Part
 from ..differences import Differences
 from ..parameters import Parameters
+from ..write import Write as Write  # faults import it from here
 
 if TYPE_CHECKING:
     from ..spiking import Model
@@ -47,31 +48,6 @@ class FaultSettings(Part):
 
 class HardwareSettings(Part):
     """The faults that are on, by name: a field for each."""
-
-
-@dataclass(frozen=True)
-class Write:
-    """A write of all weights, and what keys its random numbers: the epoch and the first sample of its batch."""
-
-    epoch: int
-    sample: int
-    factor: float = 1.0  # of the schedule, on the learning rates
-    after: bool = False  # the update has been subtracted
-    rates: Sequence[float] = ()  # of each coupling, on the direction; empty: 1
-    decays: Sequence[float] = ()  # of the weights of each coupling, times its rate; empty: 0
-
-    @property
-    def place(self) -> int:
-        """Of its random numbers in an epoch; the next one is that of the way down."""
-        return 4 * self.sample + 2 * self.after
-
-    def segments(self, stored: Parameters) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
-        """Where weights, then biases of each layer end; their rates, and shares that weights lose [2 L]."""
-        layers = len(stored.weights)
-        rates, decays = self.rates or [1.0] * layers, self.decays or [0.0] * layers
-        lost = [rate * decay for rate, decay in zip(rates, decays, strict=True)]
-        factors = np.array([[*rates, *rates], [*lost, *[0.0] * layers]], stored.vector.dtype)
-        return stored.ends, factors[0], factors[1]
 
 
 @dataclass(frozen=True)
