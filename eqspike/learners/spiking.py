@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import model_validator
 
 from ..data.batch import Batch
-from ..engines import EngineSettings, Presentation, engines
+from ..engines import Engine, EngineSettings, Presentation, engines
 from ..experiments import TEST_BATCH, Experiment, learners
 from ..learning.learner import Learner, Outcome
 from ..learning.work import Work
@@ -67,8 +67,7 @@ class SpikingExperiment(Experiment):
 
     def check(self) -> None:
         plasticity: Any = self.plasticity  # the rule's settings, with SpikingPlasticity mixed in
-        with about("engine.name"):
-            engines[self.engine.name]
+        self._engine()
         with about("plasticity.nudge"):
             nudges[plasticity.nudge]
         model_of(self, ())  # whose parts say what does not fit
@@ -78,10 +77,15 @@ class SpikingExperiment(Experiment):
         rule.check(self.phases.steps("free"), self.phases.steps("nudged"))
         self.plasticity.check_precision(self.engine.precision)
 
+    def _engine(self) -> type[Engine]:
+        """The engine. Raises EqspikeError if there is none of this name."""
+        with about("engine.name"):
+            return engines[self.engine.name]
+
     def values_at_once(self, sizes: tuple[int, ...], weights: int) -> int:
         batch, free, nudged = self.training.batch_size, self.phases.steps("free"), self.phases.steps("nudged")
-        engine = engines[self.engine.name]
-        kept, copies = engine.at_once(self.engine, batch)[0], engine.at_once(self.engine, max(batch, TEST_BATCH))[1]
+        at_once = self._engine().at_once
+        kept, copies = at_once(self.engine, batch)[0], at_once(self.engine, max(batch, TEST_BATCH))[1]
         values = (2 * nudged * kept + free) * sum(sizes)  # spikes of nudged phases are kept for the rule
         return values + 4 * batch * (sizes[0] + sizes[-1]) + copies * weights
 
