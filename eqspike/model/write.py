@@ -31,7 +31,7 @@ class Write:
     def segments(self, stored: Parameters) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]:
         """Where weights, then biases of each layer end; their rates, and shares that weights lose [2 L]."""
         layers = len(stored.weights)
-        rates, decays = self.rates or [1.0] * layers, self.decays or [0.0] * layers
+        rates, decays = [*self.rates] or [1.0] * layers, [*self.decays] or [0.0] * layers
         lost = [rate * decay for rate, decay in zip(rates, decays, strict=True)]
         factors = np.array([[*rates, *rates], [*lost, *[0.0] * layers]], stored.vector.dtype)
         return stored.ends, factors[0], factors[1]
