@@ -157,6 +157,10 @@ def test_limits_say_which_setting_to_lower(changes, message):
     assert message in refusal(experiment, None, changes)
 
 
+def test_of_a_large_batch_counts_what_is_kept_at_once():
+    assert experiment(None, ["training.batch_size=20000"]).training.batch_size == 20_000
+
+
 FRAGMENTS = st.one_of(
     st.sampled_from([f"[{name}]\n" for name in ("network", "training", "phases", "neuron", "seed", "a.b", '"a\\nb"')]),
     st.builds(

@@ -15,7 +15,7 @@ from eqspike import build, evaluate, experiment, train
 from eqspike.data import load
 from eqspike.errors import EqspikeError
 from eqspike.learning.learner import Learner, Outcome
-from eqspike.learning.loop import Hooks, rates_at
+from eqspike.learning.loop import Hooks, make_batch, rates_at
 from eqspike.learning.optimisers import Optimiser, optimisers
 from eqspike.model.parameters import Parameters
 
@@ -180,6 +180,22 @@ def test_weight_decay_takes_its_share_of_the_weights_and_leaves_the_biases(optim
     for biases, before in zip(learner.parameters.biases, start.biases, strict=True):
         assert np.abs(before).min() > 0
         np.testing.assert_array_equal(biases, before)
+
+
+@pytest.mark.parametrize("fault", [None, "hardware.writes.relative=0.0"], ids=str)
+def test_a_write_takes_the_rate_times_the_direction_and_the_decay(fault):
+    """The same with ideal hardware, in one pass, and where faults get the update to spoil."""
+    digits, changes = load("digits").limited(20, 10), ["network.hidden=[6]", "engine.precision=float64"]
+    learner = build(experiment(changes=[*changes, *([fault] if fault else [])]), digits)
+    before, direction = learner.parameters.copy(), parameters((64, 6, 10))
+    kept = direction.vector.copy()
+    learner.write(direction, make_batch(digits.train, np.arange(5), 1, "train"), 1.0, [0.1, 0.02], (0.5, 0.2))
+    for n, (rate, decay) in enumerate([(0.1, 0.5), (0.02, 0.2)]):
+        weights, biases = before.weights[n], before.biases[n]
+        update = rate * (direction.weights[n] + decay * weights)
+        np.testing.assert_allclose(learner.parameters.weights[n], weights - update, rtol=1e-12)
+        np.testing.assert_allclose(learner.parameters.biases[n], biases - rate * direction.biases[n], rtol=1e-12)
+    np.testing.assert_array_equal(direction.vector, kept)  # it may be what an optimiser keeps
 
 
 @pytest.mark.parametrize("learner", ["spiking", "hopfield", "backprop"])
