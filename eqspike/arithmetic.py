@@ -68,18 +68,19 @@ def _count_zeros(unit, thread, values, counts):
 
 
 @compiled
-def multiply_out(desk, direction, values, ends, rates, decays):
-    """direction = rate * direction + decay * value, of each segment its own rate and decay."""
-    share(desk, _multiply_out, (direction, values, ends, rates, decays), parts(len(values)))
+def multiply_out(desk, update, direction, values, ends, rates, decays):
+    """update = rate * direction + decay * value, of each segment its own rate and decay."""
+    share(desk, _multiply_out, (update, direction, values, ends, rates, decays), parts(len(values)))
 
 
 @inlined
-def _multiply_out(unit, thread, direction, values, ends, rates, decays):
+def _multiply_out(unit, thread, update, direction, values, ends, rates, decays):
     for segment in range(len(ends)):
         first, last = bounds(unit, ends, segment)
-        own, value, rate, decay = direction[first:last], values[first:last], rates[segment], decays[segment]
+        into, own, value = update[first:last], direction[first:last], values[first:last]
+        rate, decay = rates[segment], decays[segment]
         for n in range(len(own)):
-            own[n] = rate * own[n] + decay * value[n]
+            into[n] = rate * own[n] + decay * value[n]
 
 
 @compiled

@@ -20,15 +20,15 @@ def test_passes_are_those_of_numpy(count, dtype):
     places = [np.arange(count // 3), np.arange(count // 3, count)]
     update = np.concatenate([rates[n] * other[at] + decays[n] * one[at] for n, at in zip((0, 2), places)])
     for threads in (1, 2, 3):
-        values, direction = one.copy(), other.copy()
+        values, found_update = one.copy(), np.empty_like(one)
         with at_work(threads):
             zeros, sums = count_zeros(desk(), values), squares(desk(), values, ends)
-            descend(desk(), direction, values, ends, rates, decays)
-            multiply_out(desk(), direction, one, ends, rates, decays)
+            descend(desk(), other, values, ends, rates, decays)
+            multiply_out(desk(), found_update, other, one, ends, rates, decays)
         assert zeros == np.sum(one == 0) and sums[1] == 0
         of_numpy = [np.sum(one[at].astype(float) ** 2) for at in places]
         np.testing.assert_allclose(sums[[0, 2]], of_numpy, rtol=1e-5)
-        np.testing.assert_array_equal(direction, update)
+        np.testing.assert_array_equal(found_update, update)
         np.testing.assert_array_equal(values, one - update)
         found.append((zeros, sums.tobytes(), values.tobytes()))
     assert len({*found}) == 1

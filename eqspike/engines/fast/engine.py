@@ -50,7 +50,6 @@ class FastEngine(Engine):
         self._flat = [weights.reshape(-1) for weights in self._change.weights]
         self._weights: dict[tuple[str, int], NDArray[Any]] = {}  # which the kernels read by their addresses
         self._room = Room(model, self._layout, self._helpers.count)
-        self._began = False
 
     @classmethod
     def first_use(cls, settings: EngineSettings) -> str:
@@ -85,8 +84,8 @@ class FastEngine(Engine):
             broken = present_moving(self._layers, plan, self._traces, given, scratch, kept, seen, moving)
         else:
             self._place(parameters)
-            if plan.learns:
-                self._compile_ahead()
+            if plan.learns and not present.overloads:  # which this process is about to compile, and takes a while
+                kernels.compile_meanwhile(AHEAD, f"{__package__}.rehearse", self.settings.precision)
             for part in parts(len(batch), TOGETHER) if plan.learns else [slice(0, len(batch))]:
                 scratch, kept, below = self._room.of(plan, part.stop - part.start, pixels, steps)
                 own = given.of(part), scratch, kept, seen.of(part)
@@ -106,12 +105,6 @@ class FastEngine(Engine):
             change=self._change if plan.learns else None,
             recording=None if inputs is None else self._layout.recording(tuple(phases), inputs, seen),
         )
-
-    def _compile_ahead(self) -> None:
-        """Before the first training presentation, which this process takes a while to compile: let another one go on from there."""
-        if not self._began and not present.signatures:
-            kernels.compile_meanwhile(AHEAD, f"{__package__}.rehearse", self.settings.precision)
-        self._began = True
 
     def _given(self, parameters: Parameters, batch: Batch, encoded: Drawn | Timed | Direct) -> Given:
         """A batch as the kernels read it."""

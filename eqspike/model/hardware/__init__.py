@@ -233,13 +233,12 @@ class Hardware:
         if not self._kinds:
             descend(desk(), direction.vector, stored.vector, *write.segments(stored))
             return
-        update = direction.copy()
-        multiply_out(desk(), update.vector, stored.vector, *write.segments(stored))
-        for bias, change in zip(stored.biases, update.biases, strict=True):
-            bias -= change
+        update, synapses = np.empty_like(direction.vector), len(stored.synapses)
+        multiply_out(desk(), update, direction.vector, stored.vector, *write.segments(stored))
+        stored.vector[synapses:] -= update[synapses:]
         after = replace(write, after=True)
         for path, weights in self._kept(stored):
-            change = update.synapses[len(update.synapses) - len(weights) :].copy()
+            change = update[synapses - len(weights) : synapses].copy()
             for fault in self.faults[path]:
                 fault.change(change, weights, write)
             weights -= change
